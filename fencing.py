@@ -1,0 +1,1349 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Options, documentation, logging and the on/off/reboot procedure of a fence agent.
+
+The public names are those of the fence-agents library, so that an agent written against this
+module also runs on the distribution's. A run of an agent reads::
+
+    options = check_input(device_opt, process_input(device_opt))
+    show_docs(options, docs)
+    run_delay(options)
+    sys.exit(fence_action(connection, options, set_power, get_power, get_list))
+
+Beyond that interface: `clock` (time comes in through it), `docs["sections"]` (see `show_docs`)
+and `options["--invalid"]` (see `check_input`).
+
+Imports: cluster software asks every agent for its metadata, so that path loads nothing beyond
+what a bare interpreter has loaded anyway. logging, subprocess and the like are therefore imported
+inside the functions that need them, and the command line parser is our own.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+# The value `typing.TYPE_CHECKING` has when a program runs; importing typing would cost too much.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
+
+    Options = dict[str, Any]
+    Pair = tuple[str, str | None]  # an option's name and value; None: a switch without one
+    Outlet = tuple[str | None, str | None]  # alias and power status
+    Put = Callable[[bytes], None]
+    SetPower = Callable[[Any, Options], Any]
+    GetPower = Callable[[Any, Options], str]
+    GetOutlets = Callable[[Any, Options], Mapping[str, Outlet]]
+    Succeeds = Callable[[Any, Options], bool]
+
+RELEASE_VERSION = "1.0.0"
+
+EC_OK = 0
+EC_GENERIC_ERROR = 1
+EC_BAD_ARGS = 2
+EC_LOGIN_DENIED = 3
+EC_CONNECTION_LOST = 4
+EC_TIMED_OUT = 5
+EC_WAITING_ON = 6
+EC_WAITING_OFF = 7
+EC_STATUS = 8
+EC_STATUS_HMC = 9
+EC_PASSWORD_MISSING = 10
+EC_INVALID_PRIVILEGES = 11
+EC_FETCH_VM_UUID = 12
+
+_FAILURES = {
+    EC_OK: "the agent gave up without naming a reason",
+    EC_GENERIC_ERROR: "the action could not be carried out",
+    EC_BAD_ARGS: "the options do not fit together",
+    EC_LOGIN_DENIED: "the fence device refused the login, or could not be reached",
+    EC_CONNECTION_LOST: "the connection to the fence device was lost",
+    EC_TIMED_OUT: "the fence device did not answer in time",
+    EC_WAITING_ON: "timed out while waiting for power ON",
+    EC_WAITING_OFF: "timed out while waiting for power OFF",
+    EC_STATUS: "no usable power status, or no such plug",
+    EC_STATUS_HMC: "no usable power status: unknown partition or other HMC version",
+    EC_PASSWORD_MISSING: "a password is needed",
+    EC_INVALID_PRIVILEGES: "the login lacks the rights for this action",
+    EC_FETCH_VM_UUID: "no machine with the name given as plug",
+}
+
+_ACTIONS = (
+    ("on", "Switch the machine on and wait until it reports to be on."),
+    ("off", "Switch the machine off and wait until it reports to be off."),
+    ("reboot", "Off, then on (the default). Succeeds once the machine was off."),
+    ("status", "Print the power status; the exit status tells it, too."),
+    ("list", "Print a line with name and alias of every machine."),
+    ("list-status", "The same with the power status added."),
+    ("monitor", "Check that the fence device answers and accepts the login."),
+    ("metadata", "Print the description of the agent as XML."),
+    ("manpage", "Print this page in man(7) format."),
+    ("validate-all", "Check the options and contact nobody."),
+)
+_ACTION_NAMES = tuple(name for name, _ in _ACTIONS)
+_PLUG_ACTIONS = ("on", "off", "reboot", "status")
+_DOC_ACTIONS = ("metadata", "manpage")
+
+# Name, getopt, long name, argument, order, description.
+_OPTIONS = (
+    ("action", "o:", "action", "action", 1, "What to do: " + ", ".join(_ACTION_NAMES)),
+    ("login", "l:", "username", "name", 1, "Name to log in with"),
+    ("passwd", "p:", "password", "password", 1, "Password of the login"),
+    ("passwd_script", "S:", "password-script", "script", 1, "Command that prints the password"),
+    ("port", "n:", "plug", "id", 1, "Machine to act on, as the fence device calls it"),
+    ("method", "m:", "method", "method", 1, "Reboot by off and on, or by the device's own cycle"),
+    ("quiet", "q", "quiet", "", 50, "Nothing on standard error; syslog and debug file stay"),
+    ("verbose", "v", "verbose", "", 51, "Show each step; may be repeated (-vv)"),
+    ("verbose_level", ":", "verbose-level", "level", 52, "Level of detail: 2 is the same as -vv"),
+    (
+        "debug",
+        "D:",
+        "debug-file",
+        "debugfile",
+        53,
+        "Append all messages, in full detail, to a file",
+    ),
+    ("version", "V", "version", "", 54, "Print the version and exit"),
+    ("help", "h", "help", "", 55, "Print this help and exit"),
+    ("plug_separator", ":", "plug-separator", "char", 100, "What separates several plugs"),
+    ("separator", "C:", "separator", "char", 100, "What separates columns of list and list-status"),
+    ("delay", ":", "delay", "seconds", 200, "Wait before off and reboot"),
+    ("power_timeout", ":", "power-timeout", "seconds", 200, "Limit until the new status shows"),
+    ("shell_timeout", ":", "shell-timeout", "seconds", 200, "Limit of one command or request"),
+    ("login_timeout", ":", "login-timeout", "seconds", 200, "Limit of login and password script"),
+    ("disable_timeout", ":", "disable-timeout", "true/false", 200, "Wait without a time limit"),
+    ("power_wait", ":", "power-wait", "seconds", 200, "Wait between switching and the first look"),
+    ("stonith_status_sleep", ":", "stonith-status-sleep", "seconds", 200, "Wait between two looks"),
+    ("retry_on", ":", "retry-on", "attempts", 201, "How often to try to power on, or to cycle"),
+)
+_DEFAULTS = {
+    **{"action": "reboot", "method": "onoff", "plug_separator": ",", "separator": ","},
+    **{"delay": "0", "power_timeout": "20", "shell_timeout": "3", "login_timeout": "5"},
+    **{"power_wait": "0", "stonith_status_sleep": "1", "retry_on": "1"},
+}
+_COMPANIONS = {"passwd": "passwd_script", "port": "separator"}
+_ON_REQUEST = ("login", "passwd", "passwd_script", "port", "separator", "method")
+_ALWAYS = [row[0] for row in _OPTIONS if row[0] not in _ON_REQUEST]
+
+
+def _entry(
+    name: str, getopt: str, longopt: str, argument: str, order: int, text: str
+) -> dict[str, Any]:
+    """The value of `all_opt` for one row of the table."""
+    letter = f"-{getopt[0]}, " if getopt[0] != ":" else ""
+    value = f"=[{argument}]" if argument else ""
+    entry = {"getopt": getopt, "longopt": longopt, "shortdesc": text, "order": order}
+    entry["help"] = f"{letter}--{longopt}{value}  {text}"
+    entry["required"] = "1" if name in ("action", "login", "port") else "0"
+    if name in _DEFAULTS:
+        entry["default"] = _DEFAULTS[name]
+    if argument == "seconds":
+        entry["type"] = "second"
+    return entry
+
+
+all_opt: dict[str, dict[str, Any]] = {row[0]: _entry(*row) for row in _OPTIONS}
+all_opt["method"]["choices"] = ["onoff", "cycle"]
+all_opt["retry_on"]["type"] = all_opt["verbose_level"]["type"] = "integer"
+
+_STDIN_LIMIT = 64 * 1024  # bytes; cluster software sends at most a few KiB
+_NUMBER_DIGITS = 9  # longer waits (over thirty years) are typing errors that time.sleep refuses
+_MIN_PAUSE = 0.1  # seconds between two questions for the status, whatever the option says
+_NOTE_INTERVAL = 60.0  # seconds between two "still waiting" messages
+
+
+class Clock:
+    """Where this module takes time from: replace `fencing.clock` to test on a virtual one."""
+
+    def monotonic(self) -> float:
+        """Return seconds since an arbitrary point; never goes back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait that many seconds."""
+        time.sleep(seconds)
+
+
+clock = Clock()
+process_start = clock.monotonic()
+
+
+class Failed(SystemExit):
+    """How `fail` and `fail_usage` end the process: told apart from an agent's own exit."""
+
+
+class _UsageProblem(Exception):
+    """The input cannot be used; the text says why and never holds a value."""
+
+
+# --- Input: raw lines or arguments -> pairs -> options ---------------------------------------
+
+
+def _option_names(device_opt: Sequence[str]) -> list[str]:
+    """Names of all options the agent has; words that only change behaviour are left out."""
+    asked = [name for name in device_opt if name in all_opt]
+    companions = [_COMPANIONS[name] for name in asked if name in _COMPANIONS]
+    return list(dict.fromkeys([*asked, *companions, *_ALWAYS]))
+
+
+def _key(name: str) -> str:
+    return "--" + str(all_opt[name]["longopt"])
+
+
+def _takes_value(name: str) -> bool:
+    return str(all_opt[name]["getopt"]).endswith(":")
+
+
+def _boolean(text: str) -> bool | None:
+    """Meaning of a boolean word, None when it is none."""
+    word = text.strip().lower()
+    if word in ("1", "yes", "on", "true"):
+        return True
+    return False if word in ("0", "no", "off", "false") else None
+
+
+def _raw_lines(data: bytes) -> list[tuple[int, str]]:
+    """Lines that carry something, each with its number counted from 1."""
+    if len(data) > _STDIN_LIMIT:
+        raise _UsageProblem(f"standard input is longer than {_STDIN_LIMIT // 1024} KiB")
+    lines = []
+    for number, raw in enumerate(data.split(b"\n"), 1):
+        line = raw.strip()  # of ASCII white space: a password may end in another one
+        if b"\0" in line:
+            raise _UsageProblem(f"standard input, line {number}: a NUL byte")
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            # "from None": the original exception carries the line.
+            raise _UsageProblem(f"standard input, line {number}: not UTF-8 text") from None
+        if text and not text.startswith("#"):
+            lines.append((number, text))
+    return lines
+
+
+def _pair(line: str) -> tuple[str, str]:
+    """Name (with `_`) and value of a `name=value` line."""
+    name, _, value = line.partition("=")
+    value = value.strip(" \t")
+    if len(value) >= 2 and value.startswith('"') and value.endswith('"'):
+        value = value[1:-1]
+    return name.strip(" \t").replace("-", "_"), value
+
+
+def _stdin_names(names: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Every accepted stdin name: its option, and its rank when several name one option."""
+    table: dict[str, tuple[str, int]] = {}
+    for name in names:
+        table[name] = (name, 1)
+        table[_key(name)[2:].replace("-", "_")] = (name, 2)
+    table.setdefault("option", ("action", 1))
+    if "port" in table:
+        table.setdefault("nodename", ("port", 0))
+    return table
+
+
+def _known_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of known options, the ones that win last: by rank of the name, then as they came.
+
+    An empty plug counts as none, or it would hide the name given by `port` or `nodename`.
+    """
+    table = _stdin_names(names)
+    known = [(*table[name], value) for name, value in pairs if name in table]
+    known = [item for item in known if item[2] or item[0] != "port"]
+    known.sort(key=lambda item: item[1])
+    return [(name, value) for name, _, value in known]
+
+
+def _long_option(word: str, rest: list[str], long: Mapping[str, str]) -> Pair:
+    typed, equals, value = word.partition("=")
+    name = long.get(typed[2:].replace("_", "-"))
+    if name is None:
+        raise _UsageProblem(f"unknown option {_escaped(typed[:64])}")
+    if equals:
+        return name, value
+    if not _takes_value(name):
+        return name, None
+    if not rest:
+        raise _UsageProblem(f"option {_key(name)} needs a value")
+    return name, rest.pop(0)
+
+
+def _short_options(word: str, rest: list[str], short: Mapping[str, str]) -> list[Pair]:
+    pairs: list[Pair] = []
+    for position, letter in enumerate(word[1:], 2):
+        name = short.get(letter)
+        if name is None:
+            raise _UsageProblem(f"unknown option -{_escaped(letter)}")
+        if not _takes_value(name):
+            pairs.append((name, None))
+            continue
+        if position == len(word) and not rest:
+            raise _UsageProblem(f"option -{letter} needs a value")
+        pairs.append((name, word[position:] or rest.pop(0)))
+        break
+    return pairs
+
+
+def _argument_pairs(arguments: Sequence[str], names: Sequence[str]) -> list[Pair]:
+    """Option names and values of a command line; the value of a bare switch is None."""
+    long = {_key(name)[2:].replace("_", "-"): name for name in names}
+    letters = {name: str(all_opt[name]["getopt"])[:1] for name in names}
+    short = {letter: name for name, letter in letters.items() if letter not in ("", ":")}
+    pairs: list[Pair] = []
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--" and not rest:
+            break
+        if word.startswith("--") and word != "--":
+            pairs.append(_long_option(word, rest, long))
+        elif word.startswith("-") and word not in ("-", "--"):
+            pairs.extend(_short_options(word, rest, short))
+        else:
+            # Not shown: it may be a password that lost its -p.
+            place = len(arguments) - len(rest) + (word == "--")
+            raise _UsageProblem(f"argument {place} on the command line is not an option")
+    return pairs
+
+
+def _options_of(pairs: Iterable[Pair]) -> Options:
+    """Options that pairs of name and value mean; the last pair of a name wins."""
+    options: Options = {}
+    verbosity = 0
+    for name, value in pairs:
+        key = _key(name)
+        wanted = True if value is None else _boolean(value)
+        if value is not None and "\udc80" <= max(value, default="") <= "\udcff":
+            # Bytes that are not text arrive from the command line as lone surrogates.
+            raise _UsageProblem(f"the value of {key} is not UTF-8 text")
+        if _takes_value(name):
+            options[key] = value
+        elif wanted is None:
+            raise _UsageProblem(f"{key} is a switch: its value must be yes or no (or 1, 0, ...)")
+        elif wanted:
+            options[key] = "1"
+            verbosity += name == "verbose"
+        else:
+            options.pop(key, None)
+    if verbosity and "--verbose" in options:
+        options.setdefault("--verbose-level", str(verbosity))
+    return options
+
+
+def _read_stdin() -> bytes:
+    if sys.stdin is None:
+        raise _UsageProblem("no options: standard input is closed")
+    try:
+        return sys.stdin.buffer.read(_STDIN_LIMIT + 1)
+    except OSError as error:
+        raise _UsageProblem(f"standard input cannot be read: {error.strerror}") from None
+
+
+def _stdin_pairs(names: Sequence[str]) -> list[Pair]:
+    lines = _raw_lines(_read_stdin())
+    if not lines:
+        raise _UsageProblem("no options: standard input has no name=value line")
+    odd = [str(number) for number, line in lines if "=" not in line]
+    if odd:
+        _logger().warning("standard input: no '=' in line %s: ignored", ", ".join(odd[:10]))
+    pairs = [_pair(line) for _, line in lines if "=" in line]
+    # A line given twice must not raise the verbosity: only -v on the command line stacks.
+    return [*dict(_known_pairs(pairs, names)).items()]
+
+
+def process_input(device_opt: Sequence[str]) -> Options:
+    """Read the options from the command line or, when that is empty, from standard input.
+
+    :param device_opt: names of the agent's options in `all_opt`, and words such as `no_login`
+    :returns: `{"--longopt": value}` of what was given; switches have "1"
+    :raises SystemExit: with 1, after a message without any value, when the input is unusable
+    """
+    names = _option_names(device_opt)
+    try:
+        arguments = sys.argv[1:]
+        return _options_of(_argument_pairs(arguments, names) if arguments else _stdin_pairs(names))
+    except _UsageProblem as problem:
+        fail_usage(str(problem))
+        raise  # not reached: fail_usage ends the process
+
+
+# --- Logging ---------------------------------------------------------------------------------
+
+_STDERR_BUDGET = 24 * 1024  # bytes; libfence reads its pipe of 64 KiB only after our exit
+_STDERR_MESSAGE = 2 * 1024  # bytes
+_STDERR_FULL = b"(no more messages here: see syslog and the debug file for the rest)\n"
+_LOG_FORMAT = "%(asctime)s %(levelname)s: %(message)s"
+
+
+def _escaped(text: str, keep: str = "") -> str:
+    """Text with everything unprintable, and lone surrogates, written as escapes."""
+    return "".join(
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+class _Stream:
+    """What a log handler writes to: takes lines, escapes them, and never raises."""
+
+    def __init__(self, put: Put) -> None:
+        self._put = put
+
+    def write(self, text: str) -> None:
+        """Write one log record, its final newline included."""
+        try:
+            self._put(_escaped(text, keep="\n\t").encode())
+        except (OSError, ValueError):
+            pass  # a full disk or a reader that left must not change the outcome of fencing
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+class _Stderr:
+    """Standard error with a budget for the whole run."""
+
+    def __init__(self) -> None:
+        self.left = _STDERR_BUDGET
+
+    def put(self, data: bytes) -> None:
+        """Write one message, cut to size; the first that is too much becomes a closing line."""
+        if len(data) > _STDERR_MESSAGE:
+            data = data[:_STDERR_MESSAGE].decode(errors="ignore").encode() + b" [cut]\n"
+        if self.left <= 0:
+            return
+        if len(data) + len(_STDERR_FULL) > self.left:
+            data, self.left = _STDERR_FULL, 0
+        self.left -= len(data)
+        if sys.stderr is None:
+            return
+        try:
+            # Past the text layer: what that cannot write it keeps, and turns into exit status 120.
+            descriptor = sys.stderr.fileno()
+        except (OSError, ValueError):
+            sys.stderr.write(data.decode())  # an object put there, for instance by a test
+        else:
+            _write_all(descriptor, data)
+
+
+_stderr = _Stderr()
+_handlers: list[logging.Handler] = []  # ours on the root logger
+
+
+def _program() -> str:
+    return os.path.basename(sys.argv[0]) or "fence agent"
+
+
+def _stream_handler(put: Put, level: int) -> logging.Handler:
+    import logging
+
+    handler: logging.Handler = logging.StreamHandler(_Stream(put))
+    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    handler.setLevel(level)
+    return handler
+
+
+def _syslog_handler(level: int) -> logging.Handler:
+    """Handler on the C library's syslog: unlike logging's own it never fails without /dev/log."""
+    import logging
+    import syslog
+
+    class SyslogHandler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            priority = syslog.LOG_DEBUG
+            for limit, name in (
+                (logging.INFO, syslog.LOG_INFO),
+                (logging.WARNING, syslog.LOG_WARNING),
+                (logging.ERROR, syslog.LOG_ERR),
+            ):
+                priority = name if record.levelno >= limit else priority
+            try:
+                for line in _escaped(self.format(record), keep="\n\t").splitlines():
+                    syslog.syslog(priority, line)
+            except Exception:  # whatever it is, as logging.Handler.handleError does
+                self.handleError(record)
+
+    syslog.openlog(_program(), syslog.LOG_PID, syslog.LOG_DAEMON)
+    handler = SyslogHandler(level)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    return handler
+
+
+def _open_debug_file(path: str) -> int:
+    """Descriptor of the debug file. Refuses a symbolic link, and a FIFO that nobody reads."""
+    flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY, 0o600)
+
+
+def _set_up_logging(options: Options) -> list[str]:
+    """Send the root logger's messages to standard error, syslog and the debug file.
+
+    Standard error gets warnings and errors, syslog also information; with `--verbose` both get
+    everything, as the debug file always does. Returns problems, one sentence each.
+    """
+    import logging
+
+    logging.raiseExceptions = False
+    root = logging.getLogger()
+    while _handlers:
+        root.removeHandler(_handlers.pop())
+    verbose = bool(options.get("--verbose-level"))
+    if "--quiet" not in options:
+        level = logging.DEBUG if verbose else logging.WARNING
+        _handlers.append(_stream_handler(_stderr.put, level))
+    _handlers.append(_syslog_handler(logging.DEBUG if verbose else logging.INFO))
+    problems = []
+    path = options.get("--debug-file")
+    if path:
+        try:
+            descriptor = _open_debug_file(path)
+            _handlers.append(
+                _stream_handler(lambda data: _write_all(descriptor, data), logging.DEBUG)
+            )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not a usable name"
+            problems.append(f"the debug file (--debug-file) cannot be written: {reason}")
+    for handler in _handlers:
+        root.addHandler(handler)
+    root.setLevel(min(handler.level for handler in _handlers))
+    return problems
+
+
+def _logger() -> logging.Logger:
+    """The root logger, set up with the default options when that has not happened yet."""
+    import logging
+
+    if not _handlers:
+        _set_up_logging({})
+    return logging.getLogger()
+
+
+def fail(code: int, stop: bool = True) -> None:
+    """Log the message that belongs to a failure.
+
+    :param code: one of the `EC_` numbers; never the exit status
+    :param stop: whether to end the process
+    :raises SystemExit: with 1, if `stop`
+    """
+    _logger().error("Failed: %s", _FAILURES.get(code, _FAILURES[EC_GENERIC_ERROR]))
+    if stop:
+        raise Failed(1)
+
+
+def fail_usage(message: str, stop: bool = True) -> None:
+    """Log that the options are wrong.
+
+    :param message: what is wrong; it must not hold a value that may be secret
+    :param stop: whether to end the process, with a hint at `-h`
+    :raises SystemExit: with 1, if `stop`
+    """
+    logger = _logger()
+    logger.error("Failed: %s", message)
+    if stop:
+        logger.error("%s -h shows the options", _program())
+        raise Failed(1)
+
+
+# --- Checking --------------------------------------------------------------------------------
+
+
+def _is_number(text: str, fraction: bool) -> bool:
+    """Whether the text is a plain decimal number, with or without a fraction, and not negative."""
+    whole, point, part = text.partition(".")
+    if point and not (fraction and part.isascii() and part.isdigit()):
+        return False
+    return whole.isascii() and whole.isdigit() and len(whole) <= _NUMBER_DIGITS
+
+
+def _split_plugs(options: Options) -> list[str]:
+    """The plugs asked for, each once."""
+    separator = options.get("--plug-separator")
+    text = options.get("--plug") or ""
+    plugs = [plug.strip() for plug in (text.split(separator) if separator else [text])]
+    return list(dict.fromkeys(plug for plug in plugs if plug))
+
+
+def _is_required(name: str, device_opt: Sequence[str]) -> bool:
+    if name == "login" and "no_login" in device_opt:
+        return False
+    return bool(all_opt[name]["required"] == "1")
+
+
+def _missing_problems(names: Sequence[str], options: Options) -> list[str]:
+    """Required options without a value (the password apart)."""
+    missing = []
+    for name in names:
+        absent = not options.get(_key(name))
+        if name == "port":
+            absent = options["--action"] in _PLUG_ACTIONS and not _split_plugs(options)
+        if absent and _is_required(name, options["device_opt"]):
+            on_stdin = _key(name)[2:].replace("-", "_")
+            missing.append(f"{_key(name)} is missing ({on_stdin}= on standard input)")
+    return missing
+
+
+def _value_problem(name: str, value: str) -> str | None:
+    """What is wrong with the value of an option; the value itself is not shown."""
+    entry = all_opt[name]
+    kind = entry.get("type")
+    if kind == "integer" and not _is_number(value, fraction=False):
+        return f"{_key(name)} must be a whole number, not negative"
+    if kind == "second" and not _is_number(value, fraction=True):
+        return f"{_key(name)} must be a number of seconds, not negative"
+    choices = entry.get("choices")
+    if choices and value.lower() not in [choice.lower() for choice in choices]:
+        return f"{_key(name)} must be one of: {', '.join(choices)}"
+    if name == "disable_timeout" and _boolean(value) is None:
+        return f"{_key(name)} must be true or false"
+    return None
+
+
+def _value_problems(names: Sequence[str], options: Options) -> list[str]:
+    given = [name for name in names if _key(name) in options]
+    found = [_value_problem(name, str(options[_key(name)])) for name in given]
+    return [problem for problem in found if problem]
+
+
+def _with_defaults(names: Sequence[str], given: Options) -> Options:
+    """The given options and the defaults; a choice is written as `all_opt` writes it."""
+    defaults = {
+        _key(name): all_opt[name]["default"] for name in names if "default" in all_opt[name]
+    }
+    options = {**defaults, **given}
+    for name in names:
+        spelling = {choice.lower(): choice for choice in all_opt[name].get("choices", [])}
+        if spelling and _key(name) in options:
+            value = str(options[_key(name)])
+            options[_key(name)] = spelling.get(value.lower(), value)
+    return options
+
+
+def _normal_action(text: str) -> str:
+    action = text.strip().lower()
+    return "metadata" if action == "meta-data" else action
+
+
+def _wants_docs(options: Options) -> bool:
+    return "--help" in options or "--version" in options or options["--action"] in _DOC_ACTIONS
+
+
+def _verbosity(options: Options) -> int:
+    level = str(options.get("--verbose-level", "1" if "--verbose" in options else "0"))
+    return int(level) if _is_number(level, fraction=False) else 0
+
+
+def _script_password(script: str, timeout: float) -> Pair:
+    """Password that a shell command prints, and what is wrong when there is none."""
+    status, output, _ = _run(["/bin/sh", "-c", script], timeout)
+    if status is None:
+        return "", f"the password script did not end within {timeout:g} seconds"
+    if status != 0:
+        return "", f"the password script ended with status {status}"
+    line = output.partition(b"\n")[0].rstrip(b"\r")
+    try:
+        password = line.decode()
+    except UnicodeDecodeError:
+        return "", "the password script printed something that is not UTF-8 text"
+    return password, None if password else "the password script printed no password"
+
+
+def _ask_password() -> str:
+    """Password typed at the terminal; empty without a terminal, or when the user gives up."""
+    options_typed = len(sys.argv) > 1
+    if not (options_typed and sys.stdin and sys.stdin.isatty()):
+        return ""
+    if not (sys.stderr and sys.stderr.isatty()):
+        return ""
+    import getpass
+
+    try:
+        return getpass.getpass("Password: ")
+    except (EOFError, OSError, KeyboardInterrupt):
+        return ""
+
+
+def _password_problem(options: Options) -> str | None:
+    """Put the password into the options from the script or the terminal if it was not given."""
+    device_opt = options["device_opt"]
+    if "passwd" not in device_opt or options.get("--password"):
+        return None
+    script = options.get("--password-script")
+    if script:
+        limit = str(options["--login-timeout"])
+        if not _is_number(limit, fraction=True):
+            return None  # reported already
+        password, problem = _script_password(script, float(limit))
+    elif "no_password" in device_opt:
+        return None
+    else:
+        password = _ask_password()
+        problem = None if password else "--password or --password-script is missing"
+    if password:
+        options["--password"] = password
+    return problem
+
+
+def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool = False) -> Options:
+    """Add the defaults, set up logging, and check everything.
+
+    All problems are logged, one message each, before the process ends. With `metadata`,
+    `manpage`, `-h` and `-V` nothing is checked, logged or run.
+
+    :param device_opt: as for `process_input`
+    :param opt: what `process_input` returned
+    :param other_conditions: the agent has checks of its own: `validate-all` then returns, with
+        `options["--invalid"]` set to "1" if problems were found and logged here
+    :returns: the options, with `options["device_opt"]` and `--verbose-level` as a number
+    :raises SystemExit: with 1 when something is wrong; with 0 after a good `validate-all`
+    """
+    names = _option_names(device_opt)
+    options = _with_defaults(names, opt)
+    options["device_opt"] = device_opt
+    options["--action"] = _normal_action(options["--action"])
+    if _wants_docs(options):
+        options["--verbose-level"] = _verbosity(options)
+        return options
+    problems = _value_problems(names, options)
+    options["--verbose-level"] = _verbosity(options)
+    if options["--verbose-level"]:
+        options["--verbose"] = "1"
+    problems += _set_up_logging(options)
+    if options["--action"] not in _ACTION_NAMES:
+        problems.append(f"--action must be one of: {', '.join(_ACTION_NAMES)}")
+    problems += _missing_problems(names, options)
+    password_problem = _password_problem(options)
+    if password_problem:
+        problems.append(password_problem)
+    return _verdict(options, problems, other_conditions)
+
+
+def _verdict(options: Options, problems: Sequence[str], other_conditions: bool) -> Options:
+    """Log the problems; return the options if the agent is to go on."""
+    for problem in problems:
+        fail_usage(problem, stop=False)
+    validating = options["--action"] == "validate-all"
+    if validating and other_conditions:
+        return {**options, "--invalid": "1"} if problems else options
+    if problems:
+        _logger().error("%s -h shows the options", _program())
+        raise Failed(1)
+    if validating:
+        sys.exit(0)
+    return options
+
+
+# --- Documentation ---------------------------------------------------------------------------
+
+
+def _help_parts(name: str) -> tuple[str, str]:
+    """Command line form of an option and its description, both taken from the help line."""
+    form, _, text = str(all_opt[name]["help"]).strip().partition("  ")
+    return form, text.strip()
+
+
+def _description(name: str) -> str:
+    return str(all_opt[name].get("shortdesc") or _help_parts(name)[1])
+
+
+def _sorted_names(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (all_opt[name].get("order", 0), name))
+
+
+def _terminal_width() -> int:
+    """Columns of the terminal, at least 40, 80 when there is none; COLUMNS overrides."""
+    columns = os.environ.get("COLUMNS", "")
+    if not _is_number(columns, fraction=False):
+        try:
+            columns = str(os.get_terminal_size(1).columns)
+        except OSError:
+            columns = ""
+    return max(40, int(columns or 0) or 80)
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters; a longer word has a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= width:
+            lines[-1] += " " + word
+        else:
+            lines.append(word)
+    return lines
+
+
+def _option_help(name: str, width: int) -> list[str]:
+    form, text = _help_parts(name)
+    default = all_opt[name].get("default")
+    if default is not None:
+        text += f" (default: {default})"
+    indent = 34 if width >= 70 else 12
+    lines = _wrap(text, width - indent - 1)
+    head = f"   {form}"
+    if lines and len(head) < indent:
+        head = head.ljust(indent) + lines.pop(0)
+    return [head, *(" " * indent + line for line in lines)]
+
+
+def _usage_text(names: Iterable[str], width: int) -> str:
+    lines = ["Usage:", f"\t{_program()} [options]", "Options:"]
+    for name in _sorted_names(names):
+        lines += _option_help(name, width)
+    return "\n".join(lines) + "\n"
+
+
+def _xml(text: object) -> str:
+    escaped = str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.replace('"', "&quot;")
+
+
+def _content_lines(entry: Mapping[str, Any]) -> list[str]:
+    kind = "string" if str(entry["getopt"]).endswith(":") else "boolean"
+    kind = entry.get("type", kind)
+    default = f' default="{_xml(entry["default"])}"' if "default" in entry else ""
+    if not entry.get("choices"):
+        return [f'\t\t<content type="{kind}"{default} />']
+    options = [f'\t\t\t<option value="{_xml(choice)}" />' for choice in entry["choices"]]
+    return [f'\t\t<content type="select"{default} >', *options, "\t\t</content>"]
+
+
+def _parameter_lines(name: str, shown: str, mark: str, required: bool) -> list[str]:
+    """A `<parameter>` element called `shown`; `mark` is its deprecated or obsoletes attribute."""
+    return [
+        f'\t<parameter name="{_xml(shown)}" unique="0" required="{int(required)}"{mark}>',
+        f'\t\t<getopt mixed="{_xml(_help_parts(name)[0])}" />',
+        *_content_lines(all_opt[name]),
+        f'\t\t<shortdesc lang="en">{_xml(_description(name))}</shortdesc>',
+        "\t</parameter>",
+    ]
+
+
+def _parameters(device_opt: Sequence[str]) -> list[str]:
+    """All `<parameter>` elements; an option with a newer name has one under each name."""
+    rows = []
+    for name in _option_names(device_opt):
+        order = all_opt[name].get("order", 0)
+        newer = _key(name)[2:].replace("-", "_")
+        if newer == name:
+            rows.append((order, name, name, ""))
+        else:
+            rows.append((order, name, name, ' deprecated="1"'))
+            rows.append((order, newer, name, f' obsoletes="{_xml(name)}"'))
+    lines = []
+    for _, shown, name, mark in sorted(rows):
+        lines += _parameter_lines(name, shown, mark, _is_required(name, device_opt))
+    return lines
+
+
+def _metadata_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
+    agent = _xml(docs.get("agent_name") or _program())
+    links = [
+        f'<symlink name="{_xml(link)}" shortdesc="{_xml(text)}"/>'
+        for link, text in docs.get("symlink", [])
+    ]
+    actions = [
+        f'\t<action name="{name}"{" automatic=" + chr(34) + "0" + chr(34) if name == "on" else ""}/>'
+        for name in _ACTION_NAMES
+    ]
+    lines = [
+        '<?xml version="1.0" ?>',
+        f'<resource-agent name="{agent}" shortdesc="{_xml(docs["shortdesc"])}" >',
+        *links,
+        f"<longdesc>{_xml(docs['longdesc'])}</longdesc>",
+        f"<vendor-url>{_xml(docs['vendorurl'])}</vendor-url>",
+        "<parameters>",
+        *_parameters(device_opt),
+        "</parameters>",
+        "<actions>",
+        *actions,
+        "</actions>",
+        "</resource-agent>",
+    ]
+    # Character references make the result independent of the locale.
+    return "\n".join(lines).encode("ascii", "xmlcharrefreplace").decode() + "\n"
+
+
+_ROFF = {"\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", '"': "\\(dq"}
+
+
+def _roff(text: str) -> str:
+    """Text as roff shows it literally; a hyphen stays one that may be set as a dash."""
+    return "".join(
+        _ROFF.get(char, char if char.isascii() else f"\\[u{ord(char):04X}]") for char in text
+    )
+
+
+def _roff_literal(text: str) -> str:
+    """The same for what a reader may copy: hyphens stay hyphens."""
+    return _roff(text).replace("-", "\\-")
+
+
+def _roff_prose(line: str) -> str:
+    """A line of prose, in which options, paths and assignments are literal."""
+    words = []
+    for word in line.split():
+        literal = word.lstrip("([\"'").startswith("-") or "/" in word or "=" in word
+        words.append(_roff_literal(word) if literal else _roff(word))
+    joined = " ".join(words)
+    return "\\&" + joined if joined.startswith((".", "'")) else joined
+
+
+def _roff_blocks(text: str) -> list[str]:
+    """Lines of roff for paragraphs; lines indented by four spaces are examples, kept as they are.
+
+    Blank lines separate paragraphs.
+    """
+    lines: list[str] = []
+    previous = "blank"
+    for line in text.strip("\n").expandtabs().splitlines():
+        kind = "example" if line.startswith("    ") else "prose" if line.strip() else "blank"
+        if kind != previous and previous == "example":
+            lines += [".EE", ".RE"]
+        if kind == "example":
+            lines += [".PP", ".RS 4", ".EX"] if kind != previous else []
+            literal = _roff_literal(line[4:])
+            lines.append("\\&" + literal)
+        elif kind == "prose":
+            lines += [".PP"] if kind != previous else []
+            lines.append(_roff_prose(line))
+        previous = kind
+    return lines + ([".EE", ".RE"] if previous == "example" else [])
+
+
+def _man_option(name: str) -> list[str]:
+    """The paragraph on one option."""
+    form, text = _help_parts(name)
+    heads = []
+    for part in form.split(", "):
+        switch, equals, argument = part.partition("=")
+        value = f"=\\fI{_roff_literal(argument)}\\fR" if equals else ""
+        heads.append(f"\\fB{_roff_literal(switch)}\\fR{value}")
+    newer = _key(name)[2:].replace("-", "_")
+    older = f" (old name: \\fB{_roff_literal(name)}\\fR)" if newer != name else ""
+    entry = all_opt[name]
+    lines = [".TP", ", ".join(heads), _roff_prose(text or _description(name)) + "."]
+    if entry.get("choices"):
+        lines.append(f"Choices: {_roff_literal(', '.join(entry['choices']))}.")
+    if entry.get("default") is not None:
+        lines.append(f"Default: {_roff_literal(str(entry['default']))}.")
+    lines.append(f"On standard input: \\fB{_roff_literal(newer)}\\fR{older}.")
+    return lines
+
+
+def _man_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
+    program = str(docs.get("agent_name") or _program())
+    title = _roff_literal(program)
+    lines = [
+        f'.TH "{_roff(program.upper())}" 8 "" "{_roff(program)} {RELEASE_VERSION}" "Fence agents"',
+        ".SH NAME",
+        f"{title} \\- {_roff_prose(str(docs['shortdesc']))}",
+        ".SH SYNOPSIS",
+        f"\\fB{title}\\fR [\\fIoptions\\fR]",
+        ".SH DESCRIPTION",
+        *_roff_blocks(str(docs["longdesc"])),
+        ".SH PARAMETERS",
+        "Options come from the command line or, when that is empty, from standard input as",
+        "\\fIname\\fR=\\fIvalue\\fR lines.",
+    ]
+    for name in _sorted_names(_option_names(device_opt)):
+        lines += _man_option(name)
+    lines.append(".SH ACTIONS")
+    for action, text in _ACTIONS:
+        lines += [".TP", f"\\fB{_roff_literal(action)}\\fR", _roff_prose(text)]
+    lines.append('.SH "EXIT STATUS"')
+    for status, text in _EXIT_STATUS:
+        lines += [".TP", f"\\fB{status}\\fR", text]
+    for heading, text in docs.get("sections", []):
+        lines += [f'.SH "{_roff(heading)}"', *_roff_blocks(text)]
+    return "\n".join(lines) + "\n"
+
+
+def show_docs(options: Options, docs: Mapping[str, Any]) -> None:
+    """Print what `-h`, `-V`, `metadata` or `manpage` ask for and exit; return for other actions.
+
+    :param options: what `check_input` returned
+    :param docs: `shortdesc`, `longdesc`, `vendorurl`; optionally `agent_name`, `symlink` (pairs of
+        name and description) and `sections`: pairs of heading and text that the manual page ends
+        with, where blank lines separate paragraphs and lines indented by four spaces are examples
+    :raises SystemExit: with 0, or with 1 when standard output does not take the text
+    """
+    device_opt = options["device_opt"]
+    if "--help" in options:
+        _print_or_fail(_usage_text(_option_names(device_opt), _terminal_width()))
+    elif "--version" in options:
+        _print_or_fail(RELEASE_VERSION + "\n")
+    elif options["--action"] == "metadata":
+        _print_or_fail(_metadata_text(device_opt, docs))
+    elif options["--action"] == "manpage":
+        _print_or_fail(_man_text(device_opt, docs))
+    else:
+        return
+    sys.exit(0)
+
+
+# --- Standard output -------------------------------------------------------------------------
+
+
+def _print(text: str) -> str | None:
+    """Write to standard output at once. Returns the reason when that fails.
+
+    What could not be written is dropped then: otherwise the interpreter would try again at its
+    end, fail again, and leave with a status of its own.
+    """
+    if sys.stdout is None:
+        return "it is closed"
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        sys.stdout = open(os.devnull, "w")  # stays open until the process ends
+        return getattr(error, "strerror", None) or "it is closed"
+    return None
+
+
+def _print_or_fail(text: str) -> None:
+    """Print an answer: what the action was for, so without it the action failed."""
+    problem = _print(text)
+    if problem:
+        _logger().error("standard output cannot be written: %s", problem)
+        raise Failed(1)
+
+
+def _announce(text: str) -> None:
+    """Print what was done: it stays done when nobody can be told."""
+    problem = _print(text + "\n")
+    if problem:
+        message = "%s (this could not be written to standard output: %s)"
+        _logger().warning(message, text, problem)
+
+
+def atexit_handler() -> None:
+    """Close standard output; a failure then, with output lost, makes the exit status 1.
+
+    To be registered with `atexit`.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.close()
+    except (OSError, ValueError):
+        _logger().error("standard output cannot be written")
+        os._exit(1)  # the exit status cannot be changed otherwise at this point
+
+
+# --- Actions ---------------------------------------------------------------------------------
+
+
+def run_delay(options: Options) -> None:
+    """Wait `--delay` seconds, counted from the start of the process, before off and reboot.
+
+    :param options: what `check_input` returned
+    """
+    delay = float(options["--delay"])
+    if options["--action"] not in ("off", "reboot") or not delay:
+        return
+    elapsed = max(0.0, clock.monotonic() - process_start)
+    if elapsed < delay:
+        _logger().info("waiting until %g seconds after the start (--delay)", delay)
+        clock.sleep(delay - elapsed)
+
+
+def _timeout_lifted(options: Options) -> bool:
+    """Whether the caller, not this process, ends an action that takes too long."""
+    given = options.get("--disable-timeout")
+    if given is None:
+        return os.environ.get("PCMK_service") == "pacemaker-fenced"
+    return bool(_boolean(given))
+
+
+class _Power:
+    """The plugs of one run and how to ask and switch them."""
+
+    def __init__(
+        self,
+        conn: Any,
+        options: Options,
+        get_power_fn: GetPower,
+        set_power_fn: SetPower | None,
+        sync_set_power_fn: Succeeds | None,
+    ) -> None:
+        self.conn = conn
+        self.options = options
+        self.plugs = options["--plugs"]
+        self._get = get_power_fn
+        self._set = set_power_fn
+        self._sync_set = sync_set_power_fn
+
+    def each(self, function: Callable[[Any, Options], Any]) -> list[Any]:
+        """Call a function of the agent for every plug; its answers."""
+        answers = []
+        for plug in self.plugs:
+            self.options["--plug"] = plug
+            answers.append(function(self.conn, self.options))
+        return answers
+
+    def states(self) -> list[str]:
+        """Power status of every plug, as the agent reports it."""
+        states = self.each(self._get)
+        _logger().debug("status of %s: %s", ", ".join(self.plugs), ", ".join(map(str, states)))
+        return states
+
+    def first_states(self) -> list[str]:
+        """The same before anything is switched: then each must be on or off."""
+        states = self.states()
+        if not all(state in ("on", "off") for state in states):
+            fail(EC_STATUS)
+        return states
+
+    def reach(self, wanted: str) -> bool:
+        """Switch all plugs on or off; whether all reported so in time."""
+        self.options["--action"] = wanted
+        attempts = int(self.options["--retry-on"]) if wanted == "on" else 1
+        return any(self._switch(wanted) for _ in range(max(1, attempts)))
+
+    def _switch(self, wanted: str) -> bool:
+        if self._set is None and self._sync_set is not None:
+            return all(self.each(self._sync_set))
+        if self._set is None:
+            raise ValueError("fence_action needs set_power_fn or sync_set_power_fn")
+        _logger().debug("switching %s %s", ", ".join(self.plugs), wanted)
+        self.each(self._set)
+        pause = float(self.options["--power-wait"])
+        if pause:
+            clock.sleep(pause)
+        return self._wait_for(wanted)
+
+    def _wait_for(self, wanted: str) -> bool:
+        """Ask until every plug has the wanted status; False after `--power-timeout` seconds."""
+        begin = noted = clock.monotonic()
+        limit = float(self.options["--power-timeout"])
+        deadline = float("inf") if _timeout_lifted(self.options) else begin + limit
+        pause = max(_MIN_PAUSE, float(self.options["--stonith-status-sleep"]))
+        while True:
+            states = self.states()
+            if all(state == wanted for state in states):
+                return True
+            now = clock.monotonic()
+            plugs = [plug for plug, state in zip(self.plugs, states) if state != wanted]
+            if now >= deadline:
+                message = "%s: not %s after %g seconds (--power-timeout)"
+                _logger().error(message, ", ".join(plugs), wanted, limit)
+                return False
+            if now - noted >= _NOTE_INTERVAL:
+                noted = now
+                message = "waiting for %s to be %s since %d seconds"
+                _logger().info(message, ", ".join(plugs), wanted, now - begin)
+            clock.sleep(min(pause, deadline - now))
+
+
+def _masked(text: str, options: Options) -> str:
+    """Text of a foreign exception without the password it may hold."""
+    password = options.get("--password")
+    return text.replace(password, "********") if password else text
+
+
+def _switch_action(power: _Power, wanted: str) -> None:
+    word = wanted.upper()
+    if all(state == wanted for state in power.first_states()):
+        _announce(f"Success: Already {word}")
+        return
+    if not power.reach(wanted):
+        fail(EC_WAITING_ON if wanted == "on" else EC_WAITING_OFF)
+    _announce(f"Success: Powered {word}")
+
+
+def _cycle(power: _Power, cycle_fn: Succeeds) -> None:
+    """Reboot every plug by the device's own cycle, each up to `--retry-on` times."""
+    attempts = max(1, int(power.options["--retry-on"]))
+
+    def cycle_one(conn: Any, options: Options) -> bool:
+        done = any(cycle_fn(conn, options) for _ in range(attempts))
+        if not done:
+            _logger().error("%s: the power cycle failed", options["--plug"])
+        return done
+
+    if not all(power.each(cycle_one)):
+        fail(EC_GENERIC_ERROR)
+
+
+def _off_then_on(power: _Power, states: Sequence[str]) -> None:
+    """Reboot as off, then on. With the machine verified off, a failing on is only logged."""
+    if any(state != "off" for state in states) and not power.reach("off"):
+        fail(EC_WAITING_OFF)
+    try:
+        if not power.reach("on"):
+            fail(EC_WAITING_ON, stop=False)
+    except Failed:
+        pass  # logged where it was raised; an exit that is not `fail`'s goes on, as a signal's
+    except Exception as error:
+        text = _masked(str(error), power.options)
+        _logger().error("switching on failed: %s: %s", type(error).__name__, text)
+
+
+def _reboot_action(power: _Power, cycle_fn: Succeeds | None) -> None:
+    states = power.first_states()
+    if cycle_fn and str(power.options.get("--method")).lower() == "cycle":
+        _cycle(power, cycle_fn)
+    else:
+        _off_then_on(power, states)
+    power.options["--action"] = "reboot"
+    _announce("Success: Rebooted")
+
+
+def _status_action(power: _Power) -> int:
+    """Print the status: OFF, with exit status 2, only if every plug is off."""
+    off = all(state == "off" for state in power.first_states())
+    _print_or_fail(f"Status: {'OFF' if off else 'ON'}\n")
+    return 2 if off else 0
+
+
+def _outlet_line(
+    plug: str, outlet: tuple[str | None, str | None], separator: str, with_status: bool
+) -> str:
+    alias, status = outlet
+    columns = [plug, alias or ""]
+    if with_status:
+        known = status is not None and status.lower() in ("on", "off")
+        columns.append(str(status) if known else "UNKNOWN")
+    return separator.join(_escaped(column) for column in columns) + "\n"
+
+
+def _list_action(conn: Any, options: Options, get_outlet_list: GetOutlets | None) -> None:
+    action = options["--action"]
+    if get_outlet_list is None:
+        fail_usage(f"this agent has no action {action}")
+        return
+    outlets = get_outlet_list(conn, options)
+    if action == "monitor":
+        return
+    separator = options.get("--separator", ",")
+    with_status = action == "list-status"
+    lines = [_outlet_line(plug, outlets[plug], separator, with_status) for plug in sorted(outlets)]
+    _print_or_fail("".join(lines))
+
+
+def fence_action(
+    conn: Any,
+    options: Options,
+    set_power_fn: SetPower | None,
+    get_power_fn: GetPower,
+    get_outlet_list: GetOutlets | None = None,
+    reboot_cycle_fn: Succeeds | None = None,
+    sync_set_power_fn: Succeeds | None = None,
+) -> int:
+    """Run the action in `options["--action"]`.
+
+    The functions are called as `function(conn, options)`, with the plug in `options["--plug"]`
+    (all of them are in `options["--plugs"]`) and "on" or "off" in `options["--action"]` while
+    switching, also within a reboot.
+
+    :param conn: handed to the functions as it is
+    :param options: what `check_input` returned
+    :param set_power_fn: switches one plug; it need not wait for the effect
+    :param get_power_fn: returns "on" or "off"; other answers are accepted only while waiting
+    :param get_outlet_list: returns `{plug: (alias, status)}`, for list, list-status and monitor
+    :param reboot_cycle_fn: reboots one plug at once (`--method=cycle`); returns whether it worked
+    :param sync_set_power_fn: used if `set_power_fn` is None: switches one plug, waits for the
+        effect, returns whether it came
+    :returns: exit status: 2 for `status` if all plugs are off, else 0
+    :raises SystemExit: with 1 when the action failed
+    """
+    action = options["--action"]
+    options["--plugs"] = _split_plugs(options)
+    power = _Power(conn, options, get_power_fn, set_power_fn, sync_set_power_fn)
+    if action in _PLUG_ACTIONS and not power.plugs:
+        fail_usage("--plug is missing")
+    if action == "status":
+        return _status_action(power)
+    if action in ("on", "off"):
+        _switch_action(power, action)
+    elif action == "reboot":
+        _reboot_action(power, reboot_cycle_fn)
+    elif action == "monitor" and get_outlet_list is None:
+        power.states()
+    else:
+        _list_action(conn, options, get_outlet_list)
+    return 0
+
+
+# --- Commands --------------------------------------------------------------------------------
+
+
+def is_executable(path: str) -> bool:
+    """Return whether `path` is a file that this process may execute."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def _run(
+    command: Sequence[str], timeout: float, env: Mapping[str, str] | None = None
+) -> tuple[int | None, bytes, bytes]:
+    """Exit status (None after the time limit), standard output and standard error of a command.
+
+    The command has a process group of its own, which is killed whenever we do not see its end.
+    """
+    import signal
+    import subprocess
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        env=env,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=timeout)
+        except BaseException as problem:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(problem, subprocess.TimeoutExpired):
+                return None, b"", b""
+            raise
+        return process.returncode, output, errors
+
+
+def run_command(
+    options: Options,
+    command: str | Sequence[str],
+    timeout: float | None = None,
+    env: Mapping[str, str] | None = None,
+    log_command: str | None = None,
+) -> tuple[int, str, str]:
+    """Run a command without a shell; what it prints is never logged.
+
+    :param options: what `check_input` returned
+    :param command: words, or one string that is split as a shell would
+    :param timeout: seconds, by default `--shell-timeout`; then its process group is killed
+    :param env: its environment, by default ours
+    :param log_command: what the log shows in place of a command that holds a secret
+    :returns: exit status (negative: killed by that signal), standard output, standard error
+    :raises SystemExit: with 1 when the command cannot be started or takes too long
+    """
+    import shlex
+
+    words = shlex.split(command) if isinstance(command, str) else list(command)
+    shown = log_command if log_command is not None else " ".join(map(shlex.quote, words))
+    _logger().debug("running: %s", shown)
+    limit = float(options["--shell-timeout"]) if timeout is None else timeout
+    try:
+        status, output, errors = _run(words, limit, env)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a usable command"
+        fail_usage(f"cannot run {shown}: {reason}")
+        raise
+    if status is None:
+        _logger().error("not finished after %g seconds, killed: %s", limit, shown)
+        fail(EC_TIMED_OUT)
+        raise AssertionError("fail() returned")
+    message = "exit status %d, %d bytes on standard output, %d on standard error"
+    _logger().debug(message, status, len(output), len(errors))
+    return status, output.decode(errors="replace"), errors.decode(errors="replace")
