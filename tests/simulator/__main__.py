@@ -1,0 +1,127 @@
+"""Run the simulator until it is told to stop: `python3 -m tests.simulator --help`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import ssl
+import sys
+import threading
+from collections.abc import Sequence
+
+from tests.simulator.clock import SystemClock
+from tests.simulator.model import (
+    DataCentre,
+    Server,
+    Timing,
+    default_accounts,
+    default_servers,
+)
+from tests.simulator.server import SimulatorServer
+from tests.simulator.sessions import Account
+from tests.simulator.soap import READINGS, SoapFrontEnd, SoapSettings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        simulator = _simulator(options)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    with simulator:
+        if options.port_file:
+            _write_port_file(options.port_file, simulator.port)
+        print(simulator.url, flush=True)
+        stop.wait()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.simulator",
+        description="Simulate OVH's SOAP API and the dedicated servers behind it.",
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    add("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    add("--port-file", metavar="PATH", help="write the port there once it listens")
+    add("--certificate", metavar="PEM", help="serve HTTPS with this certificate and key")
+    add("--server", action="append", metavar="NAME", help="a server (may be given repeatedly)")
+    add("--account", type=_account, metavar="NIC:PASSWORD", help="the account that owns them")
+    add("--queue-delay", type=float, default=0.0, metavar="S", help="acceptance to beginning")
+    add("--cut-delay", type=float, default=1.0, metavar="S", help="beginning to power cut")
+    add("--boot-delay", type=float, default=1.0, metavar="S", help="power cut to boot")
+    add("--reboot-duration", type=float, default=4.0, metavar="S", help="beginning to end")
+    add("--power-off-delay", type=float, default=10.0, metavar="S", help="boot to power-off")
+    add("--reading", choices=READINGS, default=READINGS[0], help="meaning of a reboot's end")
+    add("--single-session", action="store_true", help="a login ends the other sessions")
+    add("--session-lifetime", type=float, metavar="S", help="login to expiry (default: never)")
+    add("--extra-fields", action="store_true", help="answer fields that no WSDL defines")
+    add("--provider-offset", type=float, default=0.0, metavar="S", help="provider's clock error")
+    add("--zone-offset", type=float, default=0.0, metavar="HOURS", help="provider's zone")
+    add("--verbose", action="store_true", help="log each request on stderr")
+    return parser
+
+
+def _account(text: str) -> Account:
+    nic, separator, password = text.partition(":")
+    if not (nic and separator):
+        raise argparse.ArgumentTypeError("NIC:PASSWORD is needed")
+    return Account(nic, password)
+
+
+def _simulator(options: argparse.Namespace) -> SimulatorServer:
+    settings = SoapSettings(
+        reading=options.reading,
+        single_session=options.single_session,
+        session_lifetime=options.session_lifetime,
+        extra_fields=options.extra_fields,
+    )
+    return SimulatorServer(
+        SoapFrontEnd(_data_centre(options), settings),
+        host=options.host,
+        port=options.port,
+        ssl_context=_ssl_context(options.certificate),
+        verbose=options.verbose,
+    )
+
+
+def _data_centre(options: argparse.Namespace) -> DataCentre:
+    account = options.account or default_accounts()[0]
+    names = options.server or [server.name for server in default_servers()]
+    timing = Timing(
+        queue_delay=options.queue_delay,
+        cut_delay=options.cut_delay,
+        boot_delay=options.boot_delay,
+        reboot_duration=options.reboot_duration,
+        power_off_delay=options.power_off_delay,
+    )
+    clock = SystemClock(offset=options.provider_offset, utc_offset=options.zone_offset)
+    servers = [Server(name, account=account.nic) for name in names]
+    return DataCentre(clock, servers, [account], timing=timing)
+
+
+def _ssl_context(certificate: str | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def _write_port_file(path: str, port: int) -> None:
+    """All at once: whoever waits for the file must not find it empty."""
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "w", encoding="ascii") as file:
+        file.write(f"{port}\n")
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

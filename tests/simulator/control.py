@@ -1,0 +1,136 @@
+"""The operator's hand: acts and settings that reach the simulator while it runs.
+
+A document (a JSON object) has any of these keys; they are carried out in this order:
+
+    settings      object: fields of Timing (with "server": of that server only, else of the data
+                  centre) and of the front ends' settings; "provider_offset" in seconds and
+                  "zone_offset" in hours set the provider's clock
+    end_sessions  true: every open session ends
+    netboot       id that "server" shall boot next
+    hard_reboot   true: "server" is rebooted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from tests.simulator.frontend import FrontEnd
+from tests.simulator.model import (
+    OPERATOR,
+    DataCentre,
+    Server,
+    Timing,
+    UnknownNetboot,
+    UnknownServer,
+    check_flag,
+)
+
+_KEYS = {"server", "settings", "end_sessions", "netboot", "hard_reboot"}
+_CLOCK_SETTINGS = {"provider_offset": "offset", "zone_offset": "utc_offset"}
+_MAX_ZONE_OFFSET = 14  # hours
+
+
+class ControlError(ValueError):
+    """The document cannot be carried out; nothing was."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A document that was found to be possible."""
+
+    server: Server | None
+    netboot_id: int | None
+    hard_reboot: bool
+    end_sessions: bool
+    timing: Timing | None
+    front_ends: list[tuple[FrontEnd, Any]]
+    clock: dict[str, float]
+
+
+def control(data_centre: DataCentre, front_ends: Sequence[FrontEnd], document: object) -> None:
+    """Carry a document out, as the operator; raises ControlError before anything is done."""
+    with data_centre.lock:
+        try:
+            order = _check(data_centre, front_ends, _object("document", document))
+        except (ValueError, TypeError, UnknownServer, UnknownNetboot) as error:
+            raise ControlError(str(error)) from None
+        _carry_out(data_centre, order)
+
+
+def _check(
+    data_centre: DataCentre, front_ends: Sequence[FrontEnd], document: Mapping[str, Any]
+) -> _Order:
+    _refuse_unknown(document, _KEYS)
+    for name in ("hard_reboot", "end_sessions"):
+        check_flag(name, document.get(name, False))
+    server = data_centre.server(document["server"]) if "server" in document else None
+    hard_reboot, netboot_id = document.get("hard_reboot", False), document.get("netboot")
+    if server is None and (hard_reboot or netboot_id is not None):
+        raise ValueError("server: the name of a server is needed")
+    if server is not None and netboot_id is not None:
+        server.find_netboot(netboot_id)
+
+    settings = _object("settings", document.get("settings", {}))
+    known = _names(Timing()) | set(_CLOCK_SETTINGS)
+    _refuse_unknown(settings, known.union(*(_names(f.settings) for f in front_ends)))
+    return _Order(
+        server,
+        netboot_id,
+        hard_reboot,
+        document.get("end_sessions", False),
+        _revised((server and server.timing) or data_centre.timing, settings),
+        [(f, new) for f in front_ends if (new := _revised(f.settings, settings)) is not None],
+        _clock_settings(settings),
+    )
+
+
+def _carry_out(data_centre: DataCentre, order: _Order) -> None:
+    for front_end, settings in order.front_ends:
+        front_end.settings = settings
+    for name, value in order.clock.items():
+        setattr(data_centre.clock, name, value)
+    if order.timing is not None:
+        (order.server or data_centre).timing = order.timing
+    if order.end_sessions:
+        data_centre.sessions.end_all()
+    if order.server is not None and order.netboot_id is not None:
+        data_centre.set_netboot(order.server.name, order.netboot_id, by=OPERATOR)
+    if order.server is not None and order.hard_reboot:
+        data_centre.hard_reboot(order.server.name, by=OPERATOR)
+
+
+def _revised(current: Any, settings: Mapping[str, Any]) -> Any:
+    """`current` (a dataclass) with those of the settings that it has; None if it has none."""
+    changes = {name: settings[name] for name in _names(current) & set(settings)}
+    return replace(current, **changes) if changes else None
+
+
+def _clock_settings(settings: Mapping[str, Any]) -> dict[str, float]:
+    chosen = {}
+    for name, attribute in _CLOCK_SETTINGS.items():
+        if name in settings:
+            value = settings[name]
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise TypeError(f"{name}: a number is needed")
+            if name == "zone_offset" and not -_MAX_ZONE_OFFSET <= value <= _MAX_ZONE_OFFSET:
+                raise ValueError(f"{name}: no zone is {value} hours from UTC")
+            chosen[attribute] = float(value)
+    return chosen
+
+
+def _names(settings: Any) -> set[str]:
+    return {entry.name for entry in fields(settings)}
+
+
+def _object(name: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{name}: an object is needed")
+    return value
+
+
+def _refuse_unknown(given: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(unknown)}")
