@@ -1,0 +1,235 @@
+"""What the end-to-end tests share: the agent as a real process, the simulator, the back ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any, Callable
+
+from tests.simulator import (
+    Account,
+    AnswerLost,
+    Call,
+    DataCentre,
+    Proceed,
+    Response,
+    Server,
+    SimulatorServer,
+    SoapFrontEnd,
+    SoapSettings,
+    SystemClock,
+    Timing,
+)
+
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+AGENT = REPOSITORY / "fence_ovh"
+DEBIAN_PYTHON = "/usr/bin/python3"
+DISTRIBUTION_LIBRARY = pathlib.Path("/usr/share/fence/fencing.py")
+
+LOGIN = "ab12345-ovh"
+PASSWORD = "Zq7#correct=horse&battery"
+SERVER = "ns1234.ovh.net"
+OTHER_SERVER = "ns567890.ip-203-0-113.eu"
+
+LONG_NAMES = {"login": "username", "passwd": "password"}
+"""Options whose long name differs from the one on standard input."""
+
+FAST = Timing(cut_delay=0.1, boot_delay=0.1, reboot_duration=1.0, power_off_delay=0.5)
+"""A hard reboot of a second: the SOAP API's times have no finer resolution."""
+
+
+@dataclasses.dataclass
+class Result:
+    """How a run of the agent ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@dataclasses.dataclass
+class Agent:
+    """The agent as a program: `command` is what starts it."""
+
+    command: list[str]
+
+    def start(
+        self,
+        options: dict[str, Any] | bytes | None = None,
+        *arguments: str,
+        env: dict[str, str] | None = None,
+        **more: Any,
+    ) -> subprocess.Popen[str]:
+        """Start it, with the options on its standard input (None: nothing there)."""
+        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})}
+        process = subprocess.Popen(
+            [*self.command, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=more.pop("stdout", subprocess.PIPE),
+            stderr=more.pop("stderr", subprocess.PIPE),
+            env=environment,
+            **more,
+        )
+        assert process.stdin is not None
+        try:
+            process.stdin.write(options if isinstance(options, bytes) else lines(options or {}))
+            process.stdin.close()
+        except BrokenPipeError:
+            pass  # It refused its input before the end, which is its right.
+        process.stdin = None
+        return process
+
+    def run(self, options: dict[str, Any] | bytes | None = None, *arguments: str, **more: Any) -> Result:
+        """Run it to its end."""
+        process = self.start(options, *arguments, **more)
+        try:
+            stdout, stderr = process.communicate(timeout=120)
+        finally:
+            process.kill()
+            process.wait()
+        return Result(process.returncode, text(stdout), text(stderr))
+
+
+def text(output: bytes | None) -> str:
+    """What a program wrote."""
+    return (output or b"").decode("utf-8", "replace")
+
+
+def lines(options: dict[str, Any]) -> bytes:
+    """Options as a cluster writes them to an agent's standard input."""
+    return "".join(f"{name}={value}\n" for name, value in options.items()).encode()
+
+
+def agent_with_our_library() -> Agent:
+    """The agent of this repository, run by the Python that runs the tests."""
+    return Agent([sys.executable, str(AGENT)])
+
+
+def agent_of_debian() -> Agent:
+    """The same on Debian's Python, with Debian's python3-suds."""
+    return Agent([DEBIAN_PYTHON, str(AGENT)])
+
+
+def agent_on_distribution_library(folder: pathlib.Path) -> Agent:
+    """The same with no library of ours in sight, so that it takes the distribution's."""
+    copy = folder / "sbin" / "fence_ovh"
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copy(AGENT, copy)
+    return Agent([DEBIAN_PYTHON, str(copy)])
+
+
+def missing_for_debian(module: str) -> str | None:
+    """Why the agent cannot run on Debian's Python with that module; None if it can."""
+    try:
+        command = [DEBIAN_PYTHON, "-c", f"import {module}"]
+        found = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+    except OSError:
+        return f"{DEBIAN_PYTHON} is missing"
+    return None if found.returncode == 0 else f"{DEBIAN_PYTHON} has no {module}"
+
+
+class SoapBackend:
+    """A simulated data centre behind the SOAP API."""
+
+    name = "soap"
+    reboot_operation = "dedicatedHardRebootDo"
+    module = "suds"
+
+    def __init__(self) -> None:
+        self.data_centre = DataCentre(
+            SystemClock(),
+            servers=[Server(SERVER), Server(OTHER_SERVER)],
+            accounts=[Account(LOGIN, PASSWORD)],
+            timing=FAST,
+        )
+        self.front_end = SoapFrontEnd(self.data_centre, SoapSettings())
+        self.simulator = SimulatorServer(self.front_end)
+
+    def options(self, action: str, plug: str = SERVER, **more: Any) -> dict[str, Any]:
+        """What a cluster gives the agent for that action."""
+        return {
+            "action": action,
+            "nodename": "node1.example.com",
+            "agent": "fence_ovh",
+            "plug": plug,
+            "login": LOGIN,
+            "passwd": PASSWORD,
+            "api_url": self.simulator.url,
+            "stonith_status_sleep": 1,
+            "shell_timeout": 3,
+            "login_timeout": 3,
+            "power_timeout": 30,
+            **more,
+        }
+
+    # The ground truth
+
+    def state(self) -> dict[str, Any]:
+        """All of it."""
+        return self.simulator.state()
+
+    def cuts(self, server: str = SERVER) -> list[str]:
+        """The kernels that the server booted at its power cuts."""
+        cuts = [cut for cut in self.state()["power_cuts"] if cut["server"] == server]
+        return [cut["netboot"]["kernel"] if cut["netboot"] else "" for cut in cuts]
+
+    def running(self, server: str = SERVER) -> str:
+        """The type of what the server runs: harddisk, rescue, …"""
+        running = self.state()["servers"][server]["running"]
+        return running["type"] if running else ""
+
+    def calls(self) -> list[str]:
+        """The operations called so far."""
+        return [call["operation"] for call in self.state()["calls"]]
+
+    # What the provider or an operator does
+
+    def set_by_hand(self, netboot_id: int, server: str = SERVER) -> None:
+        """Choose a netboot, without a reboot."""
+        self.simulator.control(server=server, netboot=netboot_id)
+
+    def reboot_by_hand(self, server: str = SERVER) -> None:
+        """Hard-reboot the server."""
+        self.simulator.control(server=server, hard_reboot=True)
+
+    def fail_calls(self, numbers: Iterable[int]) -> None:
+        """Answer the calls of these numbers, counted from 0, with an HTTP 502 of a proxy."""
+        failing = set(numbers)
+        calls = itertools.count()
+
+        def intercept(call: Call, proceed: Proceed) -> Response:
+            if next(calls) in failing:
+                return Response(502, {"Content-Type": "text/html"}, b"<html>Bad Gateway</html>")
+            return proceed()
+
+        self.front_end.intercept = intercept
+
+    def lose_answer_of_reboot(self) -> None:
+        """Carry out the first hard reboot that is asked for, but drop the connection."""
+        lost = []
+
+        def intercept(call: Call, proceed: Proceed) -> Response:
+            response = proceed()
+            if call.operation == self.reboot_operation and not lost:
+                lost.append(call)
+                raise AnswerLost
+            return response
+
+        self.front_end.intercept = intercept
+
+    def wait_until(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait for something that is about to happen; fail when it has not after a minute."""
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, f"waited a minute for {what}"
+            time.sleep(0.02)
+
+
+BACKENDS = [SoapBackend]

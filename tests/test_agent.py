@@ -1,0 +1,349 @@
+"""The agent as clusters run it: a real process against a simulated data centre.
+
+What counts is the exit status and the simulator's ground truth. Every case here
+has valid input and runs with our library, on Debian's packages, and with the
+distribution's library, on each back end.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from tests import harness
+from tests.harness import OTHER_SERVER, PASSWORD, SERVER, Agent, SoapBackend
+from tests.simulator import Netboot, Timing
+
+HARD_DISK, OLD_RESCUE, WINDOWS_RESCUE = 1, 1122, 1155
+
+
+class TestOff:
+    def test_cuts_the_server_into_rescue(self, agent: Agent, ovh: SoapBackend) -> None:
+        result = agent.run(ovh.options("off"))
+        assert (result.status, result.stdout) == (0, "Success: Powered OFF\n")
+        assert ovh.cuts() == ["rescue12-customer"]
+        assert ovh.running() == "rescue"
+        assert ovh.cuts(OTHER_SERVER) == []
+
+    def test_leaves_no_session_open(self, agent: Agent, ovh: SoapBackend) -> None:
+        assert agent.run(ovh.options("off")).status == 0
+        assert ovh.state()["open_sessions"] == 0
+
+    def test_cuts_although_the_netboot_is_rescue_already(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        """Somebody set it by hand: the old system still runs."""
+        ovh.set_by_hand(230242)
+        assert agent.run(ovh.options("off")).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
+    def test_cuts_again_a_server_that_is_off(self, agent: Agent, ovh: SoapBackend) -> None:
+        for _ in range(2):
+            assert agent.run(ovh.options("off")).status == 0
+        assert ovh.cuts() == ["rescue12-customer"] * 2
+
+    def test_cuts_several_plugs_before_it_waits(self, agent: Agent, ovh: SoapBackend) -> None:
+        result = agent.run(ovh.options("off", plug=f"{SERVER},{OTHER_SERVER}"))
+        assert result.status == 0, result.stderr
+        accepted = [cut["accepted_at"] for cut in ovh.state()["power_cuts"]]
+        assert len(accepted) == 2
+        assert abs(accepted[1] - accepted[0]) < harness.FAST.reboot_duration
+        assert ovh.running(SERVER) == ovh.running(OTHER_SERVER) == "rescue"
+
+    def test_does_not_end_before_the_cut(self, agent: Agent, ovh: SoapBackend) -> None:
+        """OVH accepts at once and carries out later."""
+        ovh.data_centre.timing = Timing(
+            queue_delay=1.5, cut_delay=0.5, boot_delay=0.1, reboot_duration=1.0
+        )
+        assert agent.run(ovh.options("off")).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
+    def test_fails_when_the_reboot_never_happens(self, agent: Agent, ovh: SoapBackend) -> None:
+        ovh.data_centre.timing = Timing(carried_out=False)
+        result = agent.run(ovh.options("off", power_timeout=3))
+        assert result.status == 1
+        assert ovh.cuts() == []
+        assert "Success" not in result.stdout
+
+    def test_starts_over_when_somebody_changes_the_netboot(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        ovh.data_centre.timing = Timing(cut_delay=1.0, boot_delay=0.1, reboot_duration=2.0)
+        process = agent.start(ovh.options("off"))
+        ovh.wait_until("the request", lambda: ovh.state()["servers"][SERVER]["pending_reboots"] > 0)
+        ovh.set_by_hand(HARD_DISK)
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+        assert ovh.cuts() == ["hd", "rescue12-customer"]
+
+    def test_mails_the_rescue_access(self, agent: Agent, ovh: SoapBackend) -> None:
+        assert agent.run(ovh.options("off", email="admin@example.com")).status == 0
+        assert ovh.state()["servers"][SERVER]["rescue_mail"] == "admin@example.com"
+
+    def test_never_boots_an_inactive_or_foreign_rescue(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        ovh.data_centre.servers[SERVER].netboots += (
+            Netboot(999001, "rescue13-customer", "rescue", state="inactive"),
+            Netboot(999002, "WinRescue-2030", "rescue"),
+            Netboot(999003, "bsd-rescue-pro-2030", "rescue"),
+        )
+        assert agent.run(ovh.options("off")).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
+    @pytest.mark.parametrize("wanted", ["rescue64-pro", str(OLD_RESCUE)])
+    def test_boots_the_rescue_that_was_asked_for(
+        self, agent: Agent, ovh: SoapBackend, wanted: str
+    ) -> None:
+        assert agent.run(ovh.options("off", rescue_boot=wanted)).status == 0
+        assert ovh.cuts() == ["rescue64-pro"]
+
+    def test_takes_no_hard_disk_for_a_rescue(self, agent: Agent, ovh: SoapBackend) -> None:
+        result = agent.run(ovh.options("off", rescue_boot="hd"))
+        assert result.status == 1
+        assert ovh.cuts() == []
+
+
+class TestOn:
+    def test_starts_a_server_from_disk(self, agent: Agent, ovh: SoapBackend) -> None:
+        assert agent.run(ovh.options("off")).status == 0
+        result = agent.run(ovh.options("on"))
+        assert (result.status, result.stdout) == (0, "Success: Powered ON\n")
+        assert ovh.cuts() == ["rescue12-customer", "hd"]
+        assert ovh.running() == "harddisk"
+
+    def test_leaves_a_running_server_alone(self, agent: Agent, ovh: SoapBackend) -> None:
+        result = agent.run(ovh.options("on"))
+        assert (result.status, result.stdout) == (0, "Success: Already ON\n")
+        assert ovh.cuts() == []
+
+
+class TestReboot:
+    def test_cycle_cuts_once_into_the_disk(self, agent: Agent, ovh: SoapBackend) -> None:
+        result = agent.run(ovh.options("reboot"))
+        assert (result.status, result.stdout) == (0, "Success: Rebooted\n")
+        assert ovh.cuts() == ["hd"]
+
+    def test_onoff_cuts_into_rescue_and_into_the_disk(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        result = agent.run(ovh.options("reboot", method="onoff"))
+        assert (result.status, result.stdout) == (0, "Success: Rebooted\n")
+        assert ovh.cuts() == ["rescue12-customer", "hd"]
+
+    @pytest.mark.parametrize("method", ["cycle", "onoff"])
+    def test_cuts_a_server_that_is_off(self, agent: Agent, ovh: SoapBackend, method: str) -> None:
+        ovh.set_by_hand(230242)
+        assert agent.run(ovh.options("reboot", method=method)).status == 0
+        assert ovh.cuts()[-1] == "hd"
+
+    def test_cycle_reboots_several_plugs_together(self, agent: Agent, ovh: SoapBackend) -> None:
+        result = agent.run(ovh.options("reboot", plug=f"{SERVER},{OTHER_SERVER}"))
+        assert result.status == 0, result.stderr
+        accepted = [cut["accepted_at"] for cut in ovh.state()["power_cuts"]]
+        assert len(accepted) == 2
+        assert abs(accepted[1] - accepted[0]) < harness.FAST.reboot_duration
+
+    def test_fails_when_the_reboot_never_happens(self, agent: Agent, ovh: SoapBackend) -> None:
+        ovh.data_centre.timing = Timing(carried_out=False)
+        assert agent.run(ovh.options("reboot", power_timeout=3)).status == 1
+
+    def test_a_failing_on_portion_is_logged_and_still_success(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        ovh.data_centre.timing = Timing(cut_delay=0.1, boot_delay=0.1, reboot_duration=2.0)
+        process = agent.start(ovh.options("reboot", method="onoff", power_timeout=5))
+        ovh.wait_until("the off portion", lambda: bool(ovh.cuts()))
+        ovh.data_centre.timing = Timing(carried_out=False)
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0
+        assert "does not boot from disk" in harness.text(stderr)
+        assert ovh.cuts() == ["rescue12-customer"]
+
+
+class TestStatus:
+    def test_tells_on_and_off(self, agent: Agent, ovh: SoapBackend) -> None:
+        result = agent.run(ovh.options("status"))
+        assert (result.status, result.stdout) == (0, "Status: ON\n")
+        agent.run(ovh.options("off"))
+        result = agent.run(ovh.options("status"))
+        assert (result.status, result.stdout) == (2, "Status: OFF\n")
+
+    def test_is_on_while_a_reboot_into_rescue_is_under_way(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        ovh.data_centre.timing = Timing(cut_delay=30, boot_delay=30, reboot_duration=60)
+        ovh.set_by_hand(230242)
+        ovh.reboot_by_hand()
+        assert agent.run(ovh.options("status")).status == 0
+
+    def test_is_on_when_rescue_was_chosen_but_never_booted(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        ovh.set_by_hand(230242)
+        assert agent.run(ovh.options("status")).status == 0
+
+    def test_cannot_be_told_without_the_api(self, agent: Agent, ovh: SoapBackend) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        result = agent.run(ovh.options("status", api_url=url, login_timeout=1, shell_timeout=1))
+        assert result.status == 1
+        assert "refused" in result.stderr
+
+
+class TestMonitor:
+    def test_accepts_a_server_of_the_account(self, agent: Agent, ovh: SoapBackend) -> None:
+        assert agent.run(ovh.options("monitor", plug=f"{SERVER},{OTHER_SERVER}")).status == 0
+
+    def test_fetches_the_list_without_a_plug(self, agent: Agent, ovh: SoapBackend) -> None:
+        options = ovh.options("monitor")
+        del options["plug"], options["nodename"]
+        assert agent.run(options).status == 0
+
+    def test_is_never_two(self, agent: Agent, ovh: SoapBackend) -> None:
+        agent.run(ovh.options("off"))
+        assert agent.run(ovh.options("monitor")).status == 0
+
+    def test_refuses_an_unknown_server(self, agent: Agent, ovh: SoapBackend) -> None:
+        result = agent.run(ovh.options("monitor", plug="ns9999.ovh.net"))
+        assert result.status == 1
+        assert "ns9999.ovh.net" in result.stderr
+
+    def test_refuses_a_server_without_rescue(self, agent: Agent, ovh: SoapBackend) -> None:
+        server = ovh.data_centre.servers[SERVER]
+        server.netboots = tuple(n for n in server.netboots if n.type != "rescue")
+        result = agent.run(ovh.options("monitor"))
+        assert result.status == 1
+        assert "rescue" in result.stderr
+
+    def test_changes_nothing(self, agent: Agent, ovh: SoapBackend) -> None:
+        before = ovh.state()["servers"]
+        assert agent.run(ovh.options("monitor")).status == 0
+        assert ovh.state()["servers"] == before
+
+    def test_refuses_a_wrong_password_and_does_not_show_it(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        result = agent.run(ovh.options("monitor", passwd="wrong-Pa55-word"))
+        assert result.status == 1
+        assert "check login and passwd" in result.stderr
+        assert "wrong-Pa55-word" not in result.stdout + result.stderr
+
+
+class TestList:
+    def test_prints_the_servers(self, agent: Agent, ovh: SoapBackend) -> None:
+        result = agent.run(ovh.options("list"))
+        assert result.status == 0
+        plugs = [line.split(",")[0] for line in result.stdout.splitlines()]
+        assert plugs == [SERVER, OTHER_SERVER]
+
+    def test_prints_their_status(self, agent: Agent, ovh: SoapBackend) -> None:
+        agent.run(ovh.options("off"))
+        result = agent.run(ovh.options("list-status"))
+        assert result.status == 0
+        rows = [line.lower().split(",") for line in result.stdout.splitlines()]
+        assert [(row[0], row[-1]) for row in rows] == [(SERVER, "off"), (OTHER_SERVER, "on")]
+
+
+class TestNames:
+    def test_a_bare_plug_is_in_ovh_net(self, agent: Agent, ovh: SoapBackend) -> None:
+        assert agent.run(ovh.options("off", plug="ns1234")).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
+    def test_a_name_with_a_dot_stays_as_it_is(self, agent: Agent, ovh: SoapBackend) -> None:
+        assert agent.run(ovh.options("off", plug=OTHER_SERVER)).status == 0
+        assert ovh.cuts(OTHER_SERVER) == ["rescue12-customer"]
+
+    def test_nodename_stands_in_for_a_missing_plug(self, agent: Agent, ovh: SoapBackend) -> None:
+        options = ovh.options("off", nodename=SERVER)
+        del options["plug"]
+        assert agent.run(options).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
+    def test_long_names_of_options(self, agent: Agent, ovh: SoapBackend) -> None:
+        options = ovh.options("off")
+        options = {
+            {"login": "username", "passwd": "password"}.get(name, name): value
+            for name, value in options.items()
+        }
+        assert agent.run(options).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
+    def test_command_line(self, agent: Agent, ovh: SoapBackend) -> None:
+        words = []
+        for name, value in ovh.options("off").items():
+            if name not in ("nodename", "agent"):
+                long_name = harness.LONG_NAMES.get(name, name).replace("_", "-")
+                words.append(f"--{long_name}={value}")
+        assert agent.run(None, *words).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
+
+class TestTroubles:
+    def test_waits_for_an_api_that_is_down(self, agent: Agent, ovh: SoapBackend) -> None:
+        """Two of three calls fail: at the beginning, and while the reboot is waited for."""
+        ovh.fail_calls(number for number in range(40) if number % 3 < 2)
+        result = agent.run(ovh.options("off"))
+        assert result.status == 0, result.stderr
+        assert "rescue12-customer" in ovh.cuts()
+
+    def test_does_not_repeat_a_request_that_was_accepted(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        """The server is rebooted, the answer is lost."""
+        ovh.lose_answer_of_reboot()
+        result = agent.run(ovh.options("off"))
+        assert result.status == 0, result.stderr
+        assert ovh.cuts() == ["rescue12-customer"]
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+    def test_a_signal_ends_it_with_its_session(
+        self, agent: Agent, ovh: SoapBackend, number: int
+    ) -> None:
+        ovh.data_centre.timing = Timing(cut_delay=30, boot_delay=30, reboot_duration=60)
+        process = agent.start(ovh.options("off", power_timeout=120))
+        ovh.wait_until("the request", lambda: ovh.state()["servers"][SERVER]["pending_reboots"] > 0)
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert "Traceback" not in harness.text(stderr)
+        assert ovh.state()["open_sessions"] == 0
+
+    def test_does_not_block_on_a_pipe_that_nobody_reads(
+        self, agent: Agent, ovh: SoapBackend
+    ) -> None:
+        """libfence reads stdout and stderr, one pipe for both, only after the agent's exit."""
+        process = agent.start(ovh.options("off", verbose=1), stderr=subprocess.STDOUT)
+        process.wait(timeout=120)
+        output, _ = process.communicate()
+        assert process.returncode == 0
+        assert len(output) < 32 * 1024
+
+
+class TestSecrets:
+    @pytest.mark.parametrize("action", ["off", "monitor", "list"])
+    def test_no_output_shows_the_password(
+        self, agent: Agent, ovh: SoapBackend, action: str, tmp_path: pathlib.Path
+    ) -> None:
+        debug = tmp_path / "debug.log"
+        result = agent.run(ovh.options(action, verbose=1, debug_file=debug))
+        assert result.status == 0, result.stderr
+        written = result.stdout + result.stderr + debug.read_text()
+        for start in range(len(PASSWORD) - 8):
+            assert PASSWORD[start : start + 8] not in written
+
+    def test_password_script(
+        self, agent: Agent, ovh: SoapBackend, tmp_path: pathlib.Path
+    ) -> None:
+        script = tmp_path / "password"
+        script.write_text(f"#!/bin/sh\necho '{PASSWORD}'\n")
+        os.chmod(script, 0o700)
+        options = ovh.options("off", passwd_script=script)
+        del options["passwd"]
+        assert agent.run(options).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
