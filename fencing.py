@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
     Options = dict[str, Any]
     Pair = tuple[str, str | None]  # an option's name and value; None: a switch without one
@@ -84,6 +84,11 @@ _ACTIONS = (
     ("validate-all", "Check the options and contact nobody."),
 )
 _ACTION_NAMES = tuple(name for name, _ in _ACTIONS)
+_EXIT_STATUS = (
+    ("0", "Success; for status: the machine is on."),
+    ("1", "Failure of any kind, wrong options included."),
+    ("2", "For status only: the machine is off."),
+)
 _PLUG_ACTIONS = ("on", "off", "reboot", "status")
 _DOC_ACTIONS = ("metadata", "manpage")
 
@@ -98,14 +103,7 @@ _OPTIONS = (
     ("quiet", "q", "quiet", "", 50, "Nothing on standard error; syslog and debug file stay"),
     ("verbose", "v", "verbose", "", 51, "Show each step; may be repeated (-vv)"),
     ("verbose_level", ":", "verbose-level", "level", 52, "Level of detail: 2 is the same as -vv"),
-    (
-        "debug",
-        "D:",
-        "debug-file",
-        "debugfile",
-        53,
-        "Append all messages, in full detail, to a file",
-    ),
+    ("debug", "D:", "debug-file", "debugfile", 53, "Append all messages to a file, in full detail"),
     ("version", "V", "version", "", 54, "Print the version and exit"),
     ("help", "h", "help", "", 55, "Print this help and exit"),
     ("plug_separator", ":", "plug-separator", "char", 100, "What separates several plugs"),
@@ -114,16 +112,16 @@ _OPTIONS = (
     ("power_timeout", ":", "power-timeout", "seconds", 200, "Limit until the new status shows"),
     ("shell_timeout", ":", "shell-timeout", "seconds", 200, "Limit of one command or request"),
     ("login_timeout", ":", "login-timeout", "seconds", 200, "Limit of login and password script"),
-    ("disable_timeout", ":", "disable-timeout", "true/false", 200, "Wait without a time limit"),
+    ("disable_timeout", ":", "disable-timeout", "true/false", 200, "No limit; Pacemaker's default"),
     ("power_wait", ":", "power-wait", "seconds", 200, "Wait between switching and the first look"),
     ("stonith_status_sleep", ":", "stonith-status-sleep", "seconds", 200, "Wait between two looks"),
     ("retry_on", ":", "retry-on", "attempts", 201, "How often to try to power on, or to cycle"),
 )
 _DEFAULTS = {
-    **{"action": "reboot", "method": "onoff", "plug_separator": ",", "separator": ","},
-    **{"delay": "0", "power_timeout": "20", "shell_timeout": "3", "login_timeout": "5"},
-    **{"power_wait": "0", "stonith_status_sleep": "1", "retry_on": "1"},
-}
+    "action": "reboot", "method": "onoff", "plug_separator": ",", "separator": ",",
+    "delay": "0", "power_timeout": "20", "shell_timeout": "3", "login_timeout": "5",
+    "power_wait": "0", "stonith_status_sleep": "1", "retry_on": "1",
+}  # fmt: skip
 _COMPANIONS = {"passwd": "passwd_script", "port": "separator"}
 _ON_REQUEST = ("login", "passwd", "passwd_script", "port", "separator", "method")
 _ALWAYS = [row[0] for row in _OPTIONS if row[0] not in _ON_REQUEST]
@@ -193,6 +191,11 @@ def _key(name: str) -> str:
     return "--" + str(all_opt[name]["longopt"])
 
 
+def _newer(name: str) -> str:
+    """Stdin name that an option's long name makes; for some it differs from the old one."""
+    return str(all_opt[name]["longopt"]).replace("-", "_")
+
+
 def _takes_value(name: str) -> bool:
     return str(all_opt[name]["getopt"]).endswith(":")
 
@@ -233,33 +236,24 @@ def _pair(line: str) -> tuple[str, str]:
     return name.strip(" \t").replace("-", "_"), value
 
 
-def _stdin_names(names: Iterable[str]) -> dict[str, tuple[str, int]]:
-    """Every accepted stdin name: its option, and its rank when several name one option."""
-    table: dict[str, tuple[str, int]] = {}
-    for name in names:
-        table[name] = (name, 1)
-        table[_key(name)[2:].replace("-", "_")] = (name, 2)
-    table.setdefault("option", ("action", 1))
-    if "port" in table:
-        table.setdefault("nodename", ("port", 0))
-    return table
+def _known_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> list[Pair]:
+    """Pairs of known options, the ones that win last: the newer of two names, then the later pair.
 
-
-def _known_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of known options, the ones that win last: by rank of the name, then as they came.
-
-    An empty plug counts as none, or it would hide the name given by `port` or `nodename`.
+    An empty plug counts as none, or it would hide the one given by another name.
     """
-    table = _stdin_names(names)
-    known = [(*table[name], value) for name, value in pairs if name in table]
-    known = [item for item in known if item[2] or item[0] != "port"]
+    ranks = {"option": ("action", 1)}
+    if "port" in names:
+        ranks["nodename"] = ("port", 0)
+    for name in names:
+        ranks.update({name: (name, 1), _newer(name): (name, 2)})
+    known = [(*ranks[name], value) for name, value in pairs if name in ranks]
     known.sort(key=lambda item: item[1])
-    return [(name, value) for name, _, value in known]
+    return [(name, value) for name, _, value in known if value or name != "port"]
 
 
 def _long_option(word: str, rest: list[str], long: Mapping[str, str]) -> Pair:
     typed, equals, value = word.partition("=")
-    name = long.get(typed[2:].replace("_", "-"))
+    name = long.get(typed[2:].replace("-", "_"))
     if name is None:
         raise _UsageProblem(f"unknown option {_escaped(typed[:64])}")
     if equals:
@@ -289,11 +283,13 @@ def _short_options(word: str, rest: list[str], short: Mapping[str, str]) -> list
 
 def _argument_pairs(arguments: Sequence[str], names: Sequence[str]) -> list[Pair]:
     """Option names and values of a command line; the value of a bare switch is None."""
-    long = {_key(name)[2:].replace("_", "-"): name for name in names}
-    letters = {name: str(all_opt[name]["getopt"])[:1] for name in names}
-    short = {letter: name for name, letter in letters.items() if letter not in ("", ":")}
+    long = {_newer(name): name for name in names}
+    # Options without a letter meet under "", which no letter of an argument is.
+    short = {str(all_opt[name]["getopt"]).rstrip(":"): name for name in names}
     pairs: list[Pair] = []
     rest = list(arguments)
+    if any("\udc80" <= char <= "\udcff" for word in rest for char in word):
+        raise _UsageProblem("the command line is not UTF-8 text")  # Python made surrogates of it
     while rest:
         word = rest.pop(0)
         if word == "--" and not rest:
@@ -315,20 +311,17 @@ def _options_of(pairs: Iterable[Pair]) -> Options:
     verbosity = 0
     for name, value in pairs:
         key = _key(name)
-        wanted = True if value is None else _boolean(value)
-        if value is not None and "\udc80" <= max(value, default="") <= "\udcff":
-            # Bytes that are not text arrive from the command line as lone surrogates.
-            raise _UsageProblem(f"the value of {key} is not UTF-8 text")
         if _takes_value(name):
             options[key] = value
-        elif wanted is None:
+            continue
+        wanted = value is None or _boolean(value)
+        if wanted is None:
             raise _UsageProblem(f"{key} is a switch: its value must be yes or no (or 1, 0, ...)")
-        elif wanted:
+        options.pop(key, None)
+        if wanted:
             options[key] = "1"
             verbosity += name == "verbose"
-        else:
-            options.pop(key, None)
-    if verbosity and "--verbose" in options:
+    if "--verbose" in options:
         options.setdefault("--verbose-level", str(verbosity))
     return options
 
@@ -350,8 +343,8 @@ def _stdin_pairs(names: Sequence[str]) -> list[Pair]:
     if odd:
         _logger().warning("standard input: no '=' in line %s: ignored", ", ".join(odd[:10]))
     pairs = [_pair(line) for _, line in lines if "=" in line]
-    # A line given twice must not raise the verbosity: only -v on the command line stacks.
-    return [*dict(_known_pairs(pairs, names)).items()]
+    # Each name once: repeating raises the verbosity on the command line only.
+    return list(dict(_known_pairs(pairs, names)).items())
 
 
 def process_input(device_opt: Sequence[str]) -> Options:
@@ -366,8 +359,8 @@ def process_input(device_opt: Sequence[str]) -> Options:
         arguments = sys.argv[1:]
         return _options_of(_argument_pairs(arguments, names) if arguments else _stdin_pairs(names))
     except _UsageProblem as problem:
-        fail_usage(str(problem))
-        raise  # not reached: fail_usage ends the process
+        _log_problem(str(problem))
+        _end_with_hint()
 
 
 # --- Logging ---------------------------------------------------------------------------------
@@ -397,7 +390,7 @@ class _Stream:
         try:
             self._put(_escaped(text, keep="\n\t").encode())
         except (OSError, ValueError):
-            pass  # a full disk or a reader that left must not change the outcome of fencing
+            return  # a full disk or a reader that left must not change the outcome of fencing
 
     def flush(self) -> None:
         """Do nothing: nothing is held back."""
@@ -456,19 +449,19 @@ def _syslog_handler(level: int) -> logging.Handler:
     import logging
     import syslog
 
+    priorities = {
+        logging.DEBUG: syslog.LOG_DEBUG,
+        logging.INFO: syslog.LOG_INFO,
+        logging.WARNING: syslog.LOG_WARNING,
+    }
+
     class SyslogHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            priority = syslog.LOG_DEBUG
-            for limit, name in (
-                (logging.INFO, syslog.LOG_INFO),
-                (logging.WARNING, syslog.LOG_WARNING),
-                (logging.ERROR, syslog.LOG_ERR),
-            ):
-                priority = name if record.levelno >= limit else priority
+            priority = priorities.get(record.levelno, syslog.LOG_ERR)
             try:
                 for line in _escaped(self.format(record), keep="\n\t").splitlines():
                     syslog.syslog(priority, line)
-            except Exception:  # whatever it is, as logging.Handler.handleError does
+            except Exception:  # such as arguments that do not fit the message's format
                 self.handleError(record)
 
     syslog.openlog(_program(), syslog.LOG_PID, syslog.LOG_DAEMON)
@@ -489,6 +482,7 @@ def _set_up_logging(options: Options) -> list[str]:
     Standard error gets warnings and errors, syslog also information; with `--verbose` both get
     everything, as the debug file always does. Returns problems, one sentence each.
     """
+    import functools
     import logging
 
     logging.raiseExceptions = False
@@ -501,13 +495,11 @@ def _set_up_logging(options: Options) -> list[str]:
         _handlers.append(_stream_handler(_stderr.put, level))
     _handlers.append(_syslog_handler(logging.DEBUG if verbose else logging.INFO))
     problems = []
-    path = options.get("--debug-file")
-    if path:
+    if options.get("--debug-file"):
         try:
-            descriptor = _open_debug_file(path)
-            _handlers.append(
-                _stream_handler(lambda data: _write_all(descriptor, data), logging.DEBUG)
-            )
+            debug_file = _open_debug_file(options["--debug-file"])
+            put = functools.partial(_write_all, debug_file)
+            _handlers.append(_stream_handler(put, logging.DEBUG))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not a usable name"
             problems.append(f"the debug file (--debug-file) cannot be written: {reason}")
@@ -539,17 +531,24 @@ def fail(code: int, stop: bool = True) -> None:
 
 
 def fail_usage(message: str, stop: bool = True) -> None:
-    """Log that the options are wrong.
+    """Log a message, usually that the options are wrong.
 
     :param message: what is wrong; it must not hold a value that may be secret
     :param stop: whether to end the process, with a hint at `-h`
     :raises SystemExit: with 1, if `stop`
     """
-    logger = _logger()
-    logger.error("Failed: %s", message)
+    _logger().error("%s", message)
     if stop:
-        logger.error("%s -h shows the options", _program())
-        raise Failed(1)
+        _end_with_hint()
+
+
+def _log_problem(problem: str) -> None:
+    _logger().error("Failed: %s", problem)
+
+
+def _end_with_hint() -> NoReturn:
+    _logger().error("%s -h shows the options", _program())
+    raise Failed(1)
 
 
 # --- Checking --------------------------------------------------------------------------------
@@ -574,7 +573,7 @@ def _split_plugs(options: Options) -> list[str]:
 def _is_required(name: str, device_opt: Sequence[str]) -> bool:
     if name == "login" and "no_login" in device_opt:
         return False
-    return bool(all_opt[name]["required"] == "1")
+    return bool(all_opt[name].get("required") == "1")
 
 
 def _missing_problems(names: Sequence[str], options: Options) -> list[str]:
@@ -585,8 +584,7 @@ def _missing_problems(names: Sequence[str], options: Options) -> list[str]:
         if name == "port":
             absent = options["--action"] in _PLUG_ACTIONS and not _split_plugs(options)
         if absent and _is_required(name, options["device_opt"]):
-            on_stdin = _key(name)[2:].replace("-", "_")
-            missing.append(f"{_key(name)} is missing ({on_stdin}= on standard input)")
+            missing.append(f"{_key(name)} is missing ({_newer(name)}= on standard input)")
     return missing
 
 
@@ -658,9 +656,8 @@ def _script_password(script: str, timeout: float) -> Pair:
 def _ask_password() -> str:
     """Password typed at the terminal; empty without a terminal, or when the user gives up."""
     options_typed = len(sys.argv) > 1
-    if not (options_typed and sys.stdin and sys.stdin.isatty()):
-        return ""
-    if not (sys.stderr and sys.stderr.isatty()):
+    streams = (sys.stdin, sys.stderr)
+    if not options_typed or not all(stream and stream.isatty() for stream in streams):
         return ""
     import getpass
 
@@ -728,13 +725,12 @@ def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool 
 def _verdict(options: Options, problems: Sequence[str], other_conditions: bool) -> Options:
     """Log the problems; return the options if the agent is to go on."""
     for problem in problems:
-        fail_usage(problem, stop=False)
+        _log_problem(problem)
     validating = options["--action"] == "validate-all"
     if validating and other_conditions:
         return {**options, "--invalid": "1"} if problems else options
     if problems:
-        _logger().error("%s -h shows the options", _program())
-        raise Failed(1)
+        _end_with_hint()
     if validating:
         sys.exit(0)
     return options
@@ -804,14 +800,14 @@ def _xml(text: object) -> str:
     return escaped.replace('"', "&quot;")
 
 
-def _content_lines(entry: Mapping[str, Any]) -> list[str]:
-    kind = "string" if str(entry["getopt"]).endswith(":") else "boolean"
-    kind = entry.get("type", kind)
+def _content_lines(name: str) -> list[str]:
+    entry = all_opt[name]
     default = f' default="{_xml(entry["default"])}"' if "default" in entry else ""
-    if not entry.get("choices"):
-        return [f'\t\t<content type="{kind}"{default} />']
-    options = [f'\t\t\t<option value="{_xml(choice)}" />' for choice in entry["choices"]]
-    return [f'\t\t<content type="select"{default} >', *options, "\t\t</content>"]
+    if entry.get("choices"):
+        choices = [f'\t\t\t<option value="{_xml(choice)}" />' for choice in entry["choices"]]
+        return [f'\t\t<content type="select"{default} >', *choices, "\t\t</content>"]
+    kind = entry.get("type", "string" if _takes_value(name) else "boolean")
+    return [f'\t\t<content type="{kind}"{default} />']
 
 
 def _parameter_lines(name: str, shown: str, mark: str, required: bool) -> list[str]:
@@ -819,7 +815,7 @@ def _parameter_lines(name: str, shown: str, mark: str, required: bool) -> list[s
     return [
         f'\t<parameter name="{_xml(shown)}" unique="0" required="{int(required)}"{mark}>',
         f'\t\t<getopt mixed="{_xml(_help_parts(name)[0])}" />',
-        *_content_lines(all_opt[name]),
+        *_content_lines(name),
         f'\t\t<shortdesc lang="en">{_xml(_description(name))}</shortdesc>',
         "\t</parameter>",
     ]
@@ -829,13 +825,11 @@ def _parameters(device_opt: Sequence[str]) -> list[str]:
     """All `<parameter>` elements; an option with a newer name has one under each name."""
     rows = []
     for name in _option_names(device_opt):
-        order = all_opt[name].get("order", 0)
-        newer = _key(name)[2:].replace("-", "_")
-        if newer == name:
-            rows.append((order, name, name, ""))
-        else:
+        order, newer = all_opt[name].get("order", 0), _newer(name)
+        mark = "" if newer == name else f' obsoletes="{_xml(name)}"'
+        rows.append((order, newer, name, mark))
+        if mark:
             rows.append((order, name, name, ' deprecated="1"'))
-            rows.append((order, newer, name, f' obsoletes="{_xml(name)}"'))
     lines = []
     for _, shown, name, mark in sorted(rows):
         lines += _parameter_lines(name, shown, mark, _is_required(name, device_opt))
@@ -848,10 +842,8 @@ def _metadata_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
         f'<symlink name="{_xml(link)}" shortdesc="{_xml(text)}"/>'
         for link, text in docs.get("symlink", [])
     ]
-    actions = [
-        f'\t<action name="{name}"{" automatic=" + chr(34) + "0" + chr(34) if name == "on" else ""}/>'
-        for name in _ACTION_NAMES
-    ]
+    marks = {"on": ' automatic="0"'}
+    actions = [f'\t<action name="{name}"{marks.get(name, "")}/>' for name in _ACTION_NAMES]
     lines = [
         '<?xml version="1.0" ?>',
         f'<resource-agent name="{agent}" shortdesc="{_xml(docs["shortdesc"])}" >',
@@ -874,10 +866,9 @@ _ROFF = {"\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", '"
 
 
 def _roff(text: str) -> str:
-    """Text as roff shows it literally; a hyphen stays one that may be set as a dash."""
-    return "".join(
-        _ROFF.get(char, char if char.isascii() else f"\\[u{ord(char):04X}]") for char in text
-    )
+    """Text as roff shows it literally; its hyphens may be set as typographic ones."""
+    plain = (char if char.isascii() else f"\\[u{ord(char):04X}]" for char in text)
+    return "".join(_ROFF.get(char, char) for char in plain)
 
 
 def _roff_literal(text: str) -> str:
@@ -892,7 +883,7 @@ def _roff_prose(line: str) -> str:
         literal = word.lstrip("([\"'").startswith("-") or "/" in word or "=" in word
         words.append(_roff_literal(word) if literal else _roff(word))
     joined = " ".join(words)
-    return "\\&" + joined if joined.startswith((".", "'")) else joined
+    return "\\&" + joined if joined.startswith(".") else joined
 
 
 def _roff_blocks(text: str) -> list[str]:
@@ -906,12 +897,11 @@ def _roff_blocks(text: str) -> list[str]:
         kind = "example" if line.startswith("    ") else "prose" if line.strip() else "blank"
         if kind != previous and previous == "example":
             lines += [".EE", ".RE"]
+        if kind != previous and kind != "blank":
+            lines += [".PP"] if kind == "prose" else [".PP", ".RS 4", ".EX"]
         if kind == "example":
-            lines += [".PP", ".RS 4", ".EX"] if kind != previous else []
-            literal = _roff_literal(line[4:])
-            lines.append("\\&" + literal)
+            lines.append("\\&" + _roff_literal(line[4:]))
         elif kind == "prose":
-            lines += [".PP"] if kind != previous else []
             lines.append(_roff_prose(line))
         previous = kind
     return lines + ([".EE", ".RE"] if previous == "example" else [])
@@ -925,7 +915,7 @@ def _man_option(name: str) -> list[str]:
         switch, equals, argument = part.partition("=")
         value = f"=\\fI{_roff_literal(argument)}\\fR" if equals else ""
         heads.append(f"\\fB{_roff_literal(switch)}\\fR{value}")
-    newer = _key(name)[2:].replace("-", "_")
+    newer = _newer(name)
     older = f" (old name: \\fB{_roff_literal(name)}\\fR)" if newer != name else ""
     entry = all_opt[name]
     lines = [".TP", ", ".join(heads), _roff_prose(text or _description(name)) + "."]
@@ -959,7 +949,7 @@ def _man_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
         lines += [".TP", f"\\fB{_roff_literal(action)}\\fR", _roff_prose(text)]
     lines.append('.SH "EXIT STATUS"')
     for status, text in _EXIT_STATUS:
-        lines += [".TP", f"\\fB{status}\\fR", text]
+        lines += [".TP", f"\\fB{status}\\fR", _roff_prose(text)]
     for heading, text in docs.get("sections", []):
         lines += [f'.SH "{_roff(heading)}"', *_roff_blocks(text)]
     return "\n".join(lines) + "\n"
@@ -1004,7 +994,7 @@ def _print(text: str) -> str | None:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
     except (OSError, ValueError) as error:
-        sys.stdout = open(os.devnull, "w")  # stays open until the process ends
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
         return getattr(error, "strerror", None) or "it is closed"
     return None
 
@@ -1060,7 +1050,7 @@ def _timeout_lifted(options: Options) -> bool:
     """Whether the caller, not this process, ends an action that takes too long."""
     given = options.get("--disable-timeout")
     if given is None:
-        return os.environ.get("PCMK_service") == "pacemaker-fenced"
+        return os.environ.get("PCMK_service") == "pacemaker-fenced"  # noqa: SIM112
     return bool(_boolean(given))
 
 
@@ -1144,12 +1134,6 @@ class _Power:
             clock.sleep(min(pause, deadline - now))
 
 
-def _masked(text: str, options: Options) -> str:
-    """Text of a foreign exception without the password it may hold."""
-    password = options.get("--password")
-    return text.replace(password, "********") if password else text
-
-
 def _switch_action(power: _Power, wanted: str) -> None:
     word = wanted.upper()
     if all(state == wanted for state in power.first_states()):
@@ -1184,7 +1168,9 @@ def _off_then_on(power: _Power, states: Sequence[str]) -> None:
     except Failed:
         pass  # logged where it was raised; an exit that is not `fail`'s goes on, as a signal's
     except Exception as error:
-        text = _masked(str(error), power.options)
+        # The text of a foreign exception: it must not bring the password into the log.
+        password = power.options.get("--password")
+        text = str(error).replace(password, "********") if password else str(error)
         _logger().error("switching on failed: %s: %s", type(error).__name__, text)
 
 
@@ -1205,14 +1191,11 @@ def _status_action(power: _Power) -> int:
     return 2 if off else 0
 
 
-def _outlet_line(
-    plug: str, outlet: tuple[str | None, str | None], separator: str, with_status: bool
-) -> str:
+def _outlet_line(plug: str, outlet: Outlet, separator: str, with_status: bool) -> str:
     alias, status = outlet
     columns = [plug, alias or ""]
     if with_status:
-        known = status is not None and status.lower() in ("on", "off")
-        columns.append(str(status) if known else "UNKNOWN")
+        columns.append(status if status and status.lower() in ("on", "off") else "UNKNOWN")
     return separator.join(_escaped(column) for column in columns) + "\n"
 
 
@@ -1289,6 +1272,7 @@ def _run(
 
     The command has a process group of its own, which is killed whenever we do not see its end.
     """
+    import contextlib
     import signal
     import subprocess
 
@@ -1304,7 +1288,8 @@ def _run(
         try:
             output, errors = process.communicate(timeout=timeout)
         except BaseException as problem:
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             if isinstance(problem, subprocess.TimeoutExpired):
                 return None, b"", b""
             raise
@@ -1330,11 +1315,11 @@ def run_command(
     """
     import shlex
 
-    words = shlex.split(command) if isinstance(command, str) else list(command)
-    shown = log_command if log_command is not None else " ".join(map(shlex.quote, words))
-    _logger().debug("running: %s", shown)
     limit = float(options["--shell-timeout"]) if timeout is None else timeout
+    shown = log_command if log_command is not None else str(command)
+    _logger().debug("running: %s", shown)
     try:
+        words = shlex.split(command) if isinstance(command, str) else command
         status, output, errors = _run(words, limit, env)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a usable command"
@@ -1342,8 +1327,7 @@ def run_command(
         raise
     if status is None:
         _logger().error("not finished after %g seconds, killed: %s", limit, shown)
-        fail(EC_TIMED_OUT)
-        raise AssertionError("fail() returned")
+        raise Failed(1)
     message = "exit status %d, %d bytes on standard output, %d on standard error"
     _logger().debug(message, status, len(output), len(errors))
     return status, output.decode(errors="replace"), errors.decode(errors="replace")

@@ -86,7 +86,9 @@ class Agent:
         process.stdin = None
         return process
 
-    def run(self, options: dict[str, Any] | bytes | None = None, *arguments: str, **more: Any) -> Result:
+    def run(
+        self, options: dict[str, Any] | bytes | None = None, *arguments: str, **more: Any
+    ) -> Result:
         """Run it to its end."""
         process = self.start(options, *arguments, **more)
         try:
@@ -139,6 +141,9 @@ class SoapBackend:
     """A simulated data centre behind the SOAP API."""
 
     name = "soap"
+    title = "The SOAP API"
+    demo_options = ("plug", "login", "passwd", "api_url")
+    demo_cuts = ["rescue12-customer", "hd"]
     reboot_operation = "dedicatedHardRebootDo"
     module = "suds"
 

@@ -129,9 +129,7 @@ class TestReboot:
         assert (result.status, result.stdout) == (0, "Success: Rebooted\n")
         assert ovh.cuts() == ["hd"]
 
-    def test_onoff_cuts_into_rescue_and_into_the_disk(
-        self, agent: Agent, ovh: SoapBackend
-    ) -> None:
+    def test_onoff_cuts_into_rescue_and_into_the_disk(self, agent: Agent, ovh: SoapBackend) -> None:
         result = agent.run(ovh.options("reboot", method="onoff"))
         assert (result.status, result.stdout) == (0, "Success: Rebooted\n")
         assert ovh.cuts() == ["rescue12-customer", "hd"]
@@ -337,9 +335,7 @@ class TestSecrets:
         for start in range(len(PASSWORD) - 8):
             assert PASSWORD[start : start + 8] not in written
 
-    def test_password_script(
-        self, agent: Agent, ovh: SoapBackend, tmp_path: pathlib.Path
-    ) -> None:
+    def test_password_script(self, agent: Agent, ovh: SoapBackend, tmp_path: pathlib.Path) -> None:
         script = tmp_path / "password"
         script.write_text(f"#!/bin/sh\necho '{PASSWORD}'\n")
         os.chmod(script, 0o700)

@@ -118,9 +118,7 @@ def test_a_fault_says_operation_server_and_what_to_check(
     assert "check plug" in result.stderr
 
 
-def test_the_words_of_a_fault_never_show_the_password(
-    our_agent: Agent, ovh: SoapBackend
-) -> None:
+def test_the_words_of_a_fault_never_show_the_password(our_agent: Agent, ovh: SoapBackend) -> None:
     def echo(call: object, proceed: object) -> object:
         from tests.simulator import Response
 

@@ -292,10 +292,7 @@ class DataCentre:
     def server(self, name: str) -> Server:
         """The server of that complete name, settled; raises UnknownServer."""
         self.settle()
-        try:
-            return self.servers[name]
-        except KeyError:
-            raise UnknownServer(f"no server {name}") from None
+        return self._named(name)
 
     def server_of(self, account: Account, name: str) -> Server:
         """The same, if the account owns it; else raises UnknownServer, as if it did not exist."""
@@ -317,12 +314,12 @@ class DataCentre:
         `root` is the root device of the netboot's kernel; `rescue_mail` is where the provider
         writes to once the server is in rescue (empty: where it did before).
         """
-        server = self.server(name)
+        now, server = self.settle(), self._named(name)
         chosen = server.find_netboot(netboot_id)
         self._netboot_changes.append(
             {
                 "server": name,
-                "at": self.clock.monotonic(),
+                "at": now,
                 "from": server.netboot.id,
                 "to": chosen.id,
                 "by": by,
@@ -333,8 +330,7 @@ class DataCentre:
 
     def hard_reboot(self, name: str, *, by: str) -> HardReboot:
         """Accept a hard reboot, however many are pending; raises UnknownServer."""
-        server = self.server(name)
-        now = self.clock.monotonic()
+        now, server = self.settle(), self._named(name)
         timing = server.timing or self.timing
         reboot = HardReboot(next(self._counter), name, by, now, timing)
         server.hard_reboots.append(reboot)
@@ -362,8 +358,7 @@ class DataCentre:
 
     def state(self) -> dict[str, Any]:
         """The ground truth, ready for JSON; its moments are in seconds of the clock."""
-        self.settle()
-        now = self.clock.monotonic()
+        now = self.settle()
         return {
             "provider_time": self.clock.time_at(now),
             "provider_local_time": str(self.clock.local_at(now)),
@@ -380,12 +375,19 @@ class DataCentre:
 
     # What happens in time.
 
-    def settle(self) -> None:
-        """Carry out everything that was due by now, in order."""
+    def settle(self) -> float:
+        """Carry out everything that was due by now, in order; returns that moment."""
         now = self.clock.monotonic()
         while self._events and self._events[0][0] <= now:
             at, _, event = heapq.heappop(self._events)
             event(at)
+        return now
+
+    def _named(self, name: str) -> Server:
+        try:
+            return self.servers[name]
+        except KeyError:
+            raise UnknownServer(f"no server {name}") from None
 
     def _schedule(self, at: float, event: _Event) -> None:
         heapq.heappush(self._events, (at, next(self._counter), event))

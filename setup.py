@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Packaging of fence_ovh. The version stands in fencing.py alone."""
+
+import pathlib
+import re
+
+from setuptools import setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'^RELEASE_VERSION = "(.+)"', (HERE / "fencing.py").read_text("utf-8"), re.M)
+
+setup(
+    name="fence-ovh",
+    version=VERSION.group(1),
+    description="Fence agent for clusters on OVH dedicated servers",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="GPL-2.0-or-later",
+    python_requires=">=3.9",
+    scripts=["fence_ovh"],
+    # Not a module of the environment: a `fencing` in site-packages would stand in
+    # the way of the distribution's, which every other agent imports.
+    py_modules=[],
+    data_files=[
+        ("share/fence-ovh", ["fencing.py"]),
+        ("share/man/man8", ["man/fence_ovh.8"]),
+    ],
+    install_requires=[
+        "suds-community>=1.1.2",  # speaks SOAP: the envelopes and their types
+    ],
+    extras_require={
+        "test": [
+            "pytest>=7.2",  # runs the tests
+            "pytest-xdist>=3.1",  # runs them side by side: most of them wait for a reboot
+            "hypothesis>=6.67",  # makes the inputs and schedules that nobody thinks of
+            "pexpect>=4.8",  # drives the agent in a real terminal
+        ],
+    },
+)

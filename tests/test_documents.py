@@ -1,0 +1,129 @@
+"""What the agent says of itself: metadata, manual page, help, examples."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from tests.harness import AGENT, REPOSITORY, Agent
+
+RELAXNG = pathlib.Path("/usr/share/cluster/relaxng")
+
+SHIPPED_PARAMETERS = (
+    "action debug debug_file delay disable_timeout email help login login_timeout passwd "
+    "passwd_script password password_script plug plug_separator port power_timeout power_wait "
+    "quiet retry_on separator shell_timeout stonith_status_sleep username verbose verbose_level "
+    "version"
+).split()
+"""What the agent that distributions ship accepts (fence-agents 4.12.1)."""
+
+
+@pytest.fixture
+def metadata(our_agent: Agent) -> str:
+    """What -o metadata prints."""
+    result = our_agent.run(None, "-o", "metadata")
+    assert (result.status, result.stderr) == (0, "")
+    return result.stdout
+
+
+def need(program: str, *files: pathlib.Path) -> None:
+    """Skip the test when a program or a file is missing."""
+    missing = [program] if shutil.which(program) is None else []
+    missing += [str(path) for path in files if not path.exists()]
+    if missing:
+        pytest.skip(f"missing: {', '.join(missing)}")
+
+
+def test_metadata_is_valid(metadata: str, tmp_path: pathlib.Path) -> None:
+    need("xmllint", RELAXNG / "metadata.rng")
+    path = tmp_path / "metadata.xml"
+    path.write_text(metadata)
+    subprocess.run(
+        ["xmllint", "--noout", "--relaxng", str(RELAXNG / "metadata.rng"), str(path)],
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_metadata_becomes_a_schema_of_cluster_conf(metadata: str, tmp_path: pathlib.Path) -> None:
+    need("xsltproc", RELAXNG / "fence2rng.xsl")
+    path = tmp_path / "metadata.xml"
+    path.write_text(metadata)
+    command = ["xsltproc", str(RELAXNG / "fence2rng.xsl"), str(path)]
+    schema = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    # What ccs_update_schema makes is a part of a schema: it has no root of its own.
+    root = ElementTree.fromstring(
+        f'<grammar xmlns:rha="urn:rha" xmlns:a="urn:a">{schema.partition("?>")[2] or schema}</grammar>'
+    )
+    attributes = {element.get("name") for element in root.iter() if "attribute" in element.tag}
+    assert {"plug", "login", "passwd", "api_url", "rescue_boot"} <= attributes
+
+
+def test_every_parameter_of_the_shipped_agent_is_there(metadata: str) -> None:
+    names = {
+        parameter.get("name") for parameter in ElementTree.fromstring(metadata).iter("parameter")
+    }
+    assert set(SHIPPED_PARAMETERS) <= names
+
+
+def test_metadata_needs_no_login_and_no_package(our_agent: Agent) -> None:
+    """On standard input, as Pacemaker asks for it, and under its other name."""
+    for action in ("metadata", "meta-data"):
+        result = our_agent.run({"action": action})
+        assert (result.status, result.stderr) == (0, "")
+    program = "import sys, runpy; sys.argv = ['fence_ovh', '-o', 'metadata']\n"
+    program += (
+        f"try: runpy.run_path({str(AGENT)!r}, run_name='__main__')\nexcept SystemExit: pass\n"
+    )
+    program += "sys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert not set(done.stderr.split()) & {"suds", "ovh", "requests", "logging", "pexpect"}
+
+
+def test_manual_page_is_not_stale(our_agent: Agent) -> None:
+    result = our_agent.run(None, "-o", "manpage")
+    assert result.status == 0
+    assert result.stdout == (REPOSITORY / "man" / "fence_ovh.8").read_text("utf-8")
+
+
+def test_manual_page_renders_without_warnings() -> None:
+    need("man", pathlib.Path("/usr/bin/groff"))
+    done = subprocess.run(
+        ["man", "--warnings", "-l", str(REPOSITORY / "man" / "fence_ovh.8")],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "80"},
+    )
+    assert done.stderr == ""
+    for heading in (
+        "SYNOPSIS",
+        "HOW IT WORKS",
+        "WHAT STATUS CANNOT KNOW",
+        "EXIT STATUS",
+        "EXAMPLES",
+    ):
+        assert heading in done.stdout
+
+
+def test_help_and_version(our_agent: Agent) -> None:
+    result = our_agent.run(None, "-h")
+    assert result.status == 0
+    assert "--rescue-boot" in result.stdout
+    result = our_agent.run(None, "-V")
+    assert result.status == 0
+    assert result.stdout.strip()
+
+
+def test_the_example_is_valid_xml_with_three_nodes() -> None:
+    root = ElementTree.parse(REPOSITORY / "examples" / "cluster.conf").getroot()
+    assert len(root.findall(".//clusternode")) == 3
+    devices = {device.get("name") for device in root.findall(".//fencedevice")}
+    assert {device.get("name") for device in root.findall(".//device")} == devices

@@ -1,0 +1,145 @@
+"""Bad input gets a clear error and exit status 1, and OVH is not called."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import pytest
+
+from tests.harness import PASSWORD, SERVER, Agent, SoapBackend
+
+
+def without(options: dict[str, object], *names: str) -> dict[str, object]:
+    """Options with some left out."""
+    return {name: value for name, value in options.items() if name not in names}
+
+
+WRONG_VALUES = {
+    "action": ["explode", "enable", "disable", "off off"],
+    "power_timeout": ["soon", "-1", "nan", "inf", "1e999"],
+    "shell_timeout": ["-0.5", "x"],
+    "login_timeout": ["-3"],
+    "stonith_status_sleep": ["two"],
+    "delay": ["-1"],
+    "method": ["cyclone"],
+    "plug": ["ns1 234", "ns1/../../me", "ns1'", 'a"b', "ns1\x07", "-ns1", "ns_1", "x" * 254, "ü"],
+    "api_url": ["ftp://x", "https://", "javascript:x", "https://a b", "file:///etc/passwd"],
+    "wsdl": ["/etc/passwd", "file:///etc/passwd"],
+    "email": ["a@b\x1bc"],
+    "debug_file": ["/nonexistent/debug.log", "/"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in WRONG_VALUES.items() for value in values]
+)
+def test_wrong_value(our_agent: Agent, ovh: SoapBackend, name: str, value: str) -> None:
+    result = our_agent.run(ovh.options("off") | {name: value})
+    assert result.status == 1
+    assert result.stderr.strip()
+    assert "Traceback" not in result.stderr
+    assert ovh.calls() == []
+
+
+@pytest.mark.parametrize("names", [("plug", "nodename"), ("login",), ("passwd",)])
+def test_missing_option(our_agent: Agent, ovh: SoapBackend, names: tuple[str, ...]) -> None:
+    result = our_agent.run(without(ovh.options("off"), *names))
+    assert result.status == 1
+    assert result.stderr.strip()
+    assert ovh.calls() == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\n\n# nothing\n",
+        b"action=off\nplug=a\x00b\nlogin=x\npasswd=y\n",
+        b"action=off\nplug=\xff\xfe\nlogin=x\npasswd=y\n",
+        b"action=off\npasswd=" + b"A" * (1 << 20) + b"\n",
+    ],
+    ids=["nothing", "no options", "NUL", "not UTF-8", "1 MiB"],
+)
+def test_unusable_standard_input(our_agent: Agent, data: bytes) -> None:
+    result = our_agent.run(data)
+    assert result.status == 1
+    assert result.stderr.strip()
+    assert "Traceback" not in result.stderr
+    assert "AAAA" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--explode"], ["-X"], ["--plug"], ["off"], ["--action", "off", "ns1"]]
+)
+def test_unusable_command_line(our_agent: Agent, arguments: list[str]) -> None:
+    result = our_agent.run(None, *arguments)
+    assert result.status == 1
+    assert result.stderr.strip()
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "exit 3",
+        "echo $SECRET; exit 1",
+        "true",
+        "echo; echo",
+        "sleep 60",
+        "echo $SECRET >&2; exit 1",
+    ],
+)
+def test_useless_password_script(
+    our_agent: Agent, ovh: SoapBackend, tmp_path: pathlib.Path, script: str
+) -> None:
+    path = tmp_path / "script"
+    path.write_text(f"#!/bin/sh\nSECRET='{PASSWORD}'\n{script}\n")
+    os.chmod(path, 0o700)
+    options = without(ovh.options("off", passwd_script=path, login_timeout=1, verbose=1), "passwd")
+    result = our_agent.run(options)
+    assert result.status == 1
+    assert result.stderr.strip()
+    assert PASSWORD not in result.stderr + result.stdout
+    assert ovh.calls() == []
+
+
+def test_missing_password_script(our_agent: Agent, ovh: SoapBackend) -> None:
+    options = without(ovh.options("off", passwd_script="/nonexistent/script"), "passwd")
+    result = our_agent.run(options)
+    assert result.status == 1
+    assert ovh.calls() == []
+
+
+def test_validate_all_says_everything_at_once(our_agent: Agent, ovh: SoapBackend) -> None:
+    options = without(
+        ovh.options(
+            "validate-all",
+            plug="a b",
+            power_timeout="never",
+            delay="-1",
+            method="magic",
+            api_url="ftp://x",
+        ),
+        "login",
+        "passwd",
+    )
+    result = our_agent.run(options)
+    assert result.status == 1
+    words = ("plug", "power-timeout", "delay", "method", "api_url", "username", "password")
+    for word in words:
+        assert word in result.stderr.lower(), word
+    assert ovh.calls() == []
+
+
+def test_validate_all_accepts_good_options(our_agent: Agent, ovh: SoapBackend) -> None:
+    result = our_agent.run(ovh.options("validate-all"))
+    assert result.status == 0, result.stderr
+    assert ovh.calls() == []
+
+
+def test_unknown_names_are_passed_over(our_agent: Agent, ovh: SoapBackend) -> None:
+    result = our_agent.run(
+        ovh.options("status", crm_feature_set="3.16", CRM_meta_x="y", domain="z")
+    )
+    assert (result.status, result.stdout) == (0, "Status: ON\n"), SERVER
