@@ -120,6 +120,8 @@ def test_validate_all_says_everything_at_once(our_agent: Agent, ovh: SoapBackend
             delay="-1",
             method="magic",
             api_url="ftp://x",
+            api=ovh.name,
+            consumer_key="x",
         ),
         "login",
         "passwd",

@@ -51,8 +51,8 @@ class TestChoiceOfNetboot:
         assert agent.choose_rescue([n for n in OFFERED if not n.active or not n.is_linux()]) is None
 
     def test_the_disk(self) -> None:
-        assert agent.choose_disk(OFFERED).id == 1
-        assert agent.choose_disk(OFFERED[1:]) is None
+        assert agent.choose_kind(OFFERED, "disk").id == 1
+        assert agent.choose_kind(OFFERED[1:], "disk") is None
 
 
 BEFORE = "2026-01-02 03:04:05"
