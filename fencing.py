@@ -28,11 +28,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, Optional
 
     Options = dict[str, Any]
-    Pair = tuple[str, str | None]  # an option's name and value; None: a switch without one
-    Outlet = tuple[str | None, str | None]  # alias and power status
+    Pair = tuple[str, Optional[str]]  # an option's name and value; None: a switch without one
+    Outlet = tuple[Optional[str], Optional[str]]  # alias and power status
     Put = Callable[[bytes], None]
     SetPower = Callable[[Any, Options], Any]
     GetPower = Callable[[Any, Options], str]
@@ -419,7 +419,7 @@ class _Stderr:
         if sys.stderr is None:
             return
         try:
-            # Past the text layer: what that cannot write it keeps, and turns into exit status 120.
+            # Past the text layer, which may write more bytes than we count: "\\u20ac" for one sign.
             descriptor = sys.stderr.fileno()
         except (OSError, ValueError):
             sys.stderr.write(data.decode())  # an object put there, for instance by a test
@@ -984,8 +984,7 @@ def show_docs(options: Options, docs: Mapping[str, Any]) -> None:
 def _print(text: str) -> str | None:
     """Write to standard output at once. Returns the reason when that fails.
 
-    What could not be written is dropped then: otherwise the interpreter would try again at its
-    end, fail again, and leave with a status of its own.
+    Whatever is printed after that goes nowhere, so that it cannot fail again.
     """
     if sys.stdout is None:
         return "it is closed"
@@ -1321,10 +1320,10 @@ def run_command(
     try:
         words = shlex.split(command) if isinstance(command, str) else command
         status, output, errors = _run(words, limit, env)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, IndexError) as error:
         reason = getattr(error, "strerror", None) or "not a usable command"
-        fail_usage(f"cannot run {shown}: {reason}")
-        raise
+        _logger().error("cannot run %s: %s", shown, reason)
+        raise Failed(1) from None
     if status is None:
         _logger().error("not finished after %g seconds, killed: %s", limit, shown)
         raise Failed(1)

@@ -64,6 +64,7 @@ def test_switches_on_the_command_line(read: Input) -> None:
     assert read.arguments("-v", "--verbose", "--quiet") == both
     assert read.arguments("-qvvnx") == {**both, "--plug": "x"}
     assert read.arguments("--verbose=no", "--quiet=YES") == {"--quiet": "1"}
+    assert read.arguments("-q", "--quiet=off") == {}
     assert read.arguments("-vv", "--verbose-level=1")["--verbose-level"] == "1"
 
 
@@ -154,6 +155,7 @@ def test_switches_on_stdin(read: Input) -> None:
         (b"passwd=" + b"hunter2" * 150000, "standard input is longer than 64 KiB"),
         (b"quiet=hunter2", "--quiet is a switch: its value must be yes or no (or 1, 0, ...)"),
     ],
+    ids=["empty", "comment", "NUL", "not UTF-8", "too long", "switch"],
 )
 def test_wrong_stdin(toy: Toy, data: bytes, message: str) -> None:
     result = toy.run(stdin=data)

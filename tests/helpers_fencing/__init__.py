@@ -26,7 +26,7 @@ needs_distribution = pytest.mark.skipif(
 )
 
 AGENT = r"""
-import atexit, json, os, sys
+import atexit, os, sys  # no more: a test lists what the library imports
 sys.path.insert(0, os.environ["FENCING_DIR"])
 import fencing
 from fencing import all_opt, atexit_handler, check_input, process_input, run_delay, show_docs
@@ -34,10 +34,12 @@ from fencing import all_opt, atexit_handler, check_input, process_input, run_del
 DEVICE = os.environ["FENCE_TOY_DEVICE"]
 
 def load():
+    import json
     with open(DEVICE) as file:
         return json.load(file)
 
 def save(device, *call):
+    import json
     device["calls"].append(call)
     with open(DEVICE, "w") as file:
         json.dump(device, file)
@@ -85,16 +87,17 @@ def main():
     own_checks = "FENCE_TOY_CHECKS" in os.environ
     opt = check_input(options, process_input(options), other_conditions=own_checks)
     if "FENCE_TOY_DUMP" in os.environ:
+        import json
         with open(os.environ["FENCE_TOY_DUMP"], "w") as file:
             json.dump(opt, file)
-    show_docs(opt, json.loads(os.environ["FENCE_TOY_DOCS"]))
+    show_docs(opt, eval(os.environ["FENCE_TOY_DOCS"]))
     if own_checks:
         fencing.fail_usage("Failed: a check of the toy", stop=False)
         sys.exit(1)
     if "FENCE_TOY_CHATTER" in os.environ:
         import logging
         for number in range(2000):
-            logging.debug("%d %s", number, "x" * 100)
+            logging.debug("%d %s", number, os.environ["FENCE_TOY_CHATTER"] * 100)
         logging.warning("%s", "y" * 5000)
     run_delay(opt)
     sys.exit(fencing.fence_action(None, opt, set_power, get_power, get_list, cycle))
@@ -141,7 +144,7 @@ class Toy:
             **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
             "FENCING_DIR": str(self.library),
             "FENCE_TOY_DEVICE": str(self.device),
-            "FENCE_TOY_DOCS": json.dumps(docs),
+            "FENCE_TOY_DOCS": repr(docs),
             **more,
         }
 
@@ -161,7 +164,7 @@ class Toy:
             timeout=120,
         )
 
-    def options(self, *arguments: str, stdin: bytes = b"", **env: str) -> dict[str, Any]:
+    def options(self, *arguments: str, stdin: bytes = b"", **env: Any) -> dict[str, Any]:
         """What check_input returns."""
         dump = self.folder / "options.json"
         result = self.run(*arguments, stdin=stdin, FENCE_TOY_DUMP=str(dump), **env)
