@@ -653,22 +653,8 @@ def _script_password(script: str, timeout: float) -> Pair:
     return password, None if password else "the password script printed no password"
 
 
-def _ask_password() -> str:
-    """Password typed at the terminal; empty without a terminal, or when the user gives up."""
-    options_typed = len(sys.argv) > 1
-    streams = (sys.stdin, sys.stderr)
-    if not options_typed or not all(stream and stream.isatty() for stream in streams):
-        return ""
-    import getpass
-
-    try:
-        return getpass.getpass("Password: ")
-    except (EOFError, OSError, KeyboardInterrupt):
-        return ""
-
-
 def _password_problem(options: Options) -> str | None:
-    """Put the password into the options from the script or the terminal if it was not given."""
+    """Put the password into the options from the script if it was not given."""
     device_opt = options["device_opt"]
     if "passwd" not in device_opt or options.get("--password"):
         return None
@@ -678,14 +664,10 @@ def _password_problem(options: Options) -> str | None:
         if not _is_number(limit, fraction=True):
             return None  # reported already
         password, problem = _script_password(script, float(limit))
-    elif "no_password" in device_opt:
-        return None
-    else:
-        password = _ask_password()
-        problem = None if password else "--password or --password-script is missing"
-    if password:
-        options["--password"] = password
-    return problem
+        if password:
+            options["--password"] = password
+        return problem
+    return None if "no_password" in device_opt else "--password or --password-script is missing"
 
 
 def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool = False) -> Options:

@@ -357,6 +357,8 @@ def syslog(monkeypatch: pytest.MonkeyPatch) -> Iterator[Syslog]:
     monkeypatch.setattr(sys, "argv", ["/usr/sbin/fence_toy"])
     root = logging.getLogger()
     level = root.level
+    # Not to pytest's own handler: what is no text, it cannot report from a worker process.
+    monkeypatch.setattr(root, "handlers", [])
     yield replacement
     while fencing._handlers:
         root.removeHandler(fencing._handlers.pop())
