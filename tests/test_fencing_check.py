@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import os
 import pathlib
-import pty
 import stat
 import subprocess
 import sys
@@ -224,40 +223,6 @@ def test_documentation_needs_and_runs_nothing(toy: Toy, arguments: tuple[str, ..
     assert (result.returncode, result.stderr) == (0, b"")
     assert not (toy.folder / "ran").exists()
     assert not (toy.folder / "debug").exists()
-
-
-def ask(toy: Toy, *arguments: str, answer: bytes) -> tuple[int, bytes]:
-    """Exit status and output of the agent in a terminal that answers its question."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        command = toy.command(*arguments)
-        os.execve(command[0], command, toy.environment())
-    shown = b""
-    try:
-        while chunk := os.read(terminal, 1024):
-            if b"assword: " in chunk and b"assword: " not in shown:
-                os.write(terminal, answer)
-            shown += chunk
-    except OSError:  # how a terminal says that the other side has closed
-        pass
-    os.close(terminal)
-    return os.WEXITSTATUS(os.waitpid(pid, 0)[1]), shown
-
-
-def test_password_is_asked_for_at_a_terminal(toy: Toy) -> None:
-    arguments = ("-o", "off", "-l", "u", "-n", "a")
-    status, shown = ask(toy, *arguments, answer=SECRET + b"\n")
-    assert (status, toy.state["a"]) == (0, "off")
-    assert SECRET not in shown
-    assert b"Success: Powered OFF" in shown
-
-
-@pytest.mark.parametrize("answer", [b"\n", b"\x04", b"\x03"])
-def test_no_password_at_the_terminal(toy: Toy, answer: bytes) -> None:
-    status, shown = ask(toy, "-o", "off", "-l", "u", "-n", "a", answer=answer)
-    assert (status, toy.calls) == (1, [])
-    assert NO_PASSWORD.encode() in shown
-    assert b"Traceback" not in shown
 
 
 def test_levels_on_stderr(toy: Toy) -> None:
