@@ -1,8 +1,8 @@
 """A simulator of OVH's dedicated servers, for the demo and the tests.
 
-It has a model of the data centre (`DataCentre`), the provider's API over it (`SoapFrontEnd`) and an
-HTTP server (`SimulatorServer`). What the API answers may be late, vague or made to fail; what
-happened to the machines is in `DataCentre.state()`.
+It has a model of the data centre (`DataCentre`), the provider's APIs over it (`SoapFrontEnd`,
+`RestFrontEnd`) and an HTTP server (`SimulatorServer`). What the APIs answer may be late, vague or
+made to fail; what happened to the machines is in `DataCentre.state()`.
 """
 
 from __future__ import annotations
@@ -25,18 +25,47 @@ from tests.simulator.model import (
     default_netboots,
     default_servers,
 )
+from tests.simulator.rest import RestFrontEnd, RestSettings
+from tests.simulator.rest_auth import (
+    APPLICATION_KEY,
+    APPLICATION_SECRET,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    CONSUMER_KEY,
+    EVERY_SERVER,
+    FENCING_ACTIONS,
+    FENCING_RULES,
+    Application,
+    ConsumerKey,
+    Credentials,
+    Rule,
+    ServiceAccount,
+    default_credentials,
+)
+from tests.simulator.rest_tasks import Task
 from tests.simulator.server import SimulatorServer
 from tests.simulator.sessions import Account
 from tests.simulator.soap import READINGS, SoapFrontEnd, SoapSettings
 
 __all__ = [
+    "APPLICATION_KEY",
+    "APPLICATION_SECRET",
+    "CLIENT_ID",
+    "CLIENT_SECRET",
+    "CONSUMER_KEY",
+    "EVERY_SERVER",
+    "FENCING_ACTIONS",
+    "FENCING_RULES",
     "OPERATOR",
     "READINGS",
     "Account",
     "AnswerLost",
+    "Application",
     "Call",
     "Clock",
+    "ConsumerKey",
     "ControlError",
+    "Credentials",
     "DataCentre",
     "FrontEnd",
     "HardReboot",
@@ -45,16 +74,22 @@ __all__ = [
     "PowerCut",
     "Proceed",
     "Response",
+    "RestFrontEnd",
+    "RestSettings",
+    "Rule",
     "Server",
+    "ServiceAccount",
     "SimulatorServer",
     "SoapFrontEnd",
     "SoapSettings",
     "SystemClock",
+    "Task",
     "Timing",
     "UnknownNetboot",
     "UnknownServer",
     "VirtualClock",
     "default_accounts",
+    "default_credentials",
     "default_netboots",
     "default_servers",
 ]

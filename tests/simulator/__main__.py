@@ -18,6 +18,18 @@ from tests.simulator.model import (
     default_accounts,
     default_servers,
 )
+from tests.simulator.rest import ROOT, RestFrontEnd, RestSettings
+from tests.simulator.rest_auth import (
+    APPLICATION_KEY,
+    APPLICATION_SECRET,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    CONSUMER_KEY,
+    Application,
+    ConsumerKey,
+    Credentials,
+    ServiceAccount,
+)
 from tests.simulator.server import SimulatorServer
 from tests.simulator.sessions import Account
 from tests.simulator.soap import READINGS, SoapFrontEnd, SoapSettings
@@ -45,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m tests.simulator",
-        description="Simulate OVH's SOAP API and the dedicated servers behind it.",
+        description="Simulate OVH's SOAP and REST APIs and the dedicated servers behind them.",
+        epilog=f"The REST API is at {ROOT} below the URL that is printed; an OAuth2 token is at"
+        " /auth/oauth2/token.",
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
@@ -65,15 +79,38 @@ def _parser() -> argparse.ArgumentParser:
     add("--extra-fields", action="store_true", help="answer fields that no WSDL defines")
     add("--provider-offset", type=float, default=0.0, metavar="S", help="provider's clock error")
     add("--zone-offset", type=float, default=0.0, metavar="HOURS", help="provider's zone")
+    add(
+        "--application",
+        type=_pair,
+        default=(APPLICATION_KEY, APPLICATION_SECRET),
+        metavar="KEY:SECRET",
+        help=f"REST application (default {APPLICATION_KEY}:{APPLICATION_SECRET})",
+    )
+    add("--consumer-key", default=CONSUMER_KEY, metavar="KEY", help="(default %(default)s)")
+    add(
+        "--service-account",
+        type=_pair,
+        default=(CLIENT_ID, CLIENT_SECRET),
+        metavar="ID:SECRET",
+        help=f"OAuth2 service account (default {CLIENT_ID}:{CLIENT_SECRET})",
+    )
+    add("--task-unseen", type=float, default=0.0, metavar="S", help="a new task is not found")
+    add("--task-purged", type=float, metavar="S", help="end of a task to its oblivion")
+    add("--rate-limit", type=int, metavar="N", help="REST calls per second and account")
+    add("--cache-age", type=float, default=0.0, metavar="S", help="age of pages of whole objects")
     add("--verbose", action="store_true", help="log each request on stderr")
     return parser
 
 
 def _account(text: str) -> Account:
-    nic, separator, password = text.partition(":")
-    if not (nic and separator):
-        raise argparse.ArgumentTypeError("NIC:PASSWORD is needed")
-    return Account(nic, password)
+    return Account(*_pair(text, "NIC:PASSWORD"))
+
+
+def _pair(text: str, form: str = "KEY:SECRET") -> tuple[str, str]:
+    name, separator, secret = text.partition(":")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError(f"{form} is needed")
+    return name, secret
 
 
 def _simulator(options: argparse.Namespace) -> SimulatorServer:
@@ -83,13 +120,33 @@ def _simulator(options: argparse.Namespace) -> SimulatorServer:
         session_lifetime=options.session_lifetime,
         extra_fields=options.extra_fields,
     )
+    data_centre = _data_centre(options)
     return SimulatorServer(
-        SoapFrontEnd(_data_centre(options), settings),
+        _rest(data_centre, options),
+        SoapFrontEnd(data_centre, settings),
         host=options.host,
         port=options.port,
         ssl_context=_ssl_context(options.certificate),
         verbose=options.verbose,
     )
+
+
+def _rest(data_centre: DataCentre, options: argparse.Namespace) -> RestFrontEnd:
+    settings = RestSettings(
+        task_unseen=options.task_unseen,
+        task_purged=options.task_purged,
+        rate_limit=options.rate_limit,
+        cache_age=options.cache_age,
+    )
+    nic = next(iter(data_centre.accounts))
+    application = Application(*options.application)
+    client_id, client_secret = options.service_account
+    credentials = Credentials(
+        [application],
+        [ConsumerKey(options.consumer_key, application.key, nic)],
+        [ServiceAccount(client_id, client_secret, nic)],
+    )
+    return RestFrontEnd(data_centre, settings, credentials=credentials)
 
 
 def _data_centre(options: argparse.Namespace) -> DataCentre:

@@ -8,6 +8,10 @@ A document (a JSON object) has any of these keys; they are carried out in this o
     end_sessions  true: every open session ends
     netboot       id that "server" shall boot next
     hard_reboot   true: "server" is rebooted
+    reinstall     seconds that a task reinstallServer of "server" lasts; nothing happens to it
+    confirm_credential  true: every consumer key that waits for its owner is confirmed
+
+The last two need the REST API.
 """
 
 from __future__ import annotations
@@ -25,9 +29,12 @@ from tests.simulator.model import (
     UnknownNetboot,
     UnknownServer,
     check_flag,
+    check_seconds,
 )
+from tests.simulator.rest import RestFrontEnd
 
-_KEYS = {"server", "settings", "end_sessions", "netboot", "hard_reboot"}
+_FLAGS = ("hard_reboot", "end_sessions", "confirm_credential")
+_KEYS = {"server", "settings", "netboot", "reinstall", *_FLAGS}
 _CLOCK_SETTINGS = {"provider_offset": "offset", "zone_offset": "utc_offset"}
 _MAX_ZONE_OFFSET = 14  # hours
 
@@ -43,7 +50,10 @@ class _Order:
     server: Server | None
     netboot_id: int | None
     hard_reboot: bool
+    reinstall: float | None
     end_sessions: bool
+    confirm_credential: bool
+    rest: RestFrontEnd | None
     timing: Timing | None
     front_ends: list[tuple[FrontEnd, Any]]
     clock: dict[str, float]
@@ -63,11 +73,15 @@ def _check(
     data_centre: DataCentre, front_ends: Sequence[FrontEnd], document: Mapping[str, Any]
 ) -> _Order:
     _refuse_unknown(document, _KEYS)
-    for name in ("hard_reboot", "end_sessions"):
+    for name in _FLAGS:
         check_flag(name, document.get(name, False))
+    reinstall = document.get("reinstall")
+    if reinstall is not None:
+        check_seconds("reinstall", reinstall)
     server = data_centre.server(document["server"]) if "server" in document else None
     hard_reboot, netboot_id = document.get("hard_reboot", False), document.get("netboot")
-    if server is None and (hard_reboot or netboot_id is not None):
+    about_server = hard_reboot or netboot_id is not None or reinstall is not None
+    if server is None and about_server:
         raise ValueError("server: the name of a server is needed")
     if server is not None and netboot_id is not None:
         server.find_netboot(netboot_id)
@@ -79,7 +93,10 @@ def _check(
         server,
         netboot_id,
         hard_reboot,
+        reinstall,
         document.get("end_sessions", False),
+        document.get("confirm_credential", False),
+        _rest(front_ends, document),
         _revised((server and server.timing) or data_centre.timing, settings),
         [(f, new) for f in front_ends if (new := _revised(f.settings, settings)) is not None],
         _clock_settings(settings),
@@ -99,6 +116,22 @@ def _carry_out(data_centre: DataCentre, order: _Order) -> None:
         data_centre.set_netboot(order.server.name, order.netboot_id, by=OPERATOR)
     if order.server is not None and order.hard_reboot:
         data_centre.hard_reboot(order.server.name, by=OPERATOR)
+    if order.rest is not None:
+        _carry_out_in_rest(order.rest, order)
+
+
+def _carry_out_in_rest(rest: RestFrontEnd, order: _Order) -> None:
+    if order.server is not None and order.reinstall is not None:
+        rest.tasks.reinstall(order.server.name, by=OPERATOR, seconds=order.reinstall)
+    if order.confirm_credential:
+        rest.confirm_all()
+
+
+def _rest(front_ends: Sequence[FrontEnd], document: Mapping[str, Any]) -> RestFrontEnd | None:
+    rest = next((f for f in front_ends if isinstance(f, RestFrontEnd)), None)
+    if rest is None and ("reinstall" in document or "confirm_credential" in document):
+        raise ValueError("reinstall, confirm_credential: the REST API is not there")
+    return rest
 
 
 def _revised(current: Any, settings: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What the front ends (SOAP, and later REST) have in common: a call and its response."""
+"""What the front ends (SOAP and REST) have in common: a call and its response."""
 
 from __future__ import annotations
 

@@ -124,7 +124,9 @@ class HardReboot:
     """One request for a hard reboot, from its acceptance on.
 
     `begun_at` and `over_at` are None before it begins and until it is over. `start` and `end` are
-    what the provider reports, in its local time: None while it reports nothing.
+    what the provider reports, in its local time: None while it reports nothing. If not `cut` it
+    fails: it is over when the power should be cut, which it is not. One that is `cancelled` never
+    begins.
     """
 
     id: int
@@ -132,6 +134,8 @@ class HardReboot:
     requested_by: str
     accepted_at: float
     timing: Timing
+    cut: bool = True
+    cancelled: bool = False
     begun_at: float | None = None
     over_at: float | None = None
     start: datetime | None = None
@@ -168,6 +172,7 @@ class Server:
         account: nic of the account that owns it.
         netboots: what it can boot; the first is chosen, and running, at the beginning.
         timing: how its hard reboots go, if not as the data centre's.
+        expired: whether the REST API refuses it as a service that is no longer paid for.
         netboot: what is chosen for the next boot; `netboot_root` is the root device given with it.
         on: whether it has power.
         running: what it was last booted from, None while it runs nothing; since `running_since`.
@@ -187,6 +192,9 @@ class Server:
     state: str = "ok"
     datacenter: str = "rbx8"
     os: str | None = "debian12_64"
+    rescue_ssh_key: str = ""
+    no_intervention: bool = False
+    expired: bool = False
 
     netboot: Netboot = field(init=False)
     netboot_root: str = field(init=False, default="")
@@ -237,6 +245,8 @@ class Call:
 
 CutObserver = Callable[[Server], None]
 BootObserver = Callable[[Server, Netboot], None]
+ChangeObserver = Callable[[Server, float], None]
+RebootObserver = Callable[[HardReboot], None]
 _Event = Callable[[float], None]
 
 
@@ -253,8 +263,10 @@ def default_accounts() -> tuple[Account, ...]:
 class DataCentre:
     """All servers and accounts, and the record of what was done to them.
 
-    `on_cut` and `on_boot` are called at each power cut and boot, while `lock` is held. Whoever uses
-    a data centre from several threads takes `lock` around what he does; the front ends do.
+    `on_cut` and `on_boot` are called at each power cut and boot, `on_hard_reboot` when a hard
+    reboot is accepted, `on_change` before anything of a server changes, with the moment as of which
+    it does; all while `lock` is held. Whoever uses a data centre from several threads takes `lock`
+    around what he does; the front ends do. `records` are what front ends add to `state()`, by name.
     """
 
     def __init__(
@@ -279,6 +291,9 @@ class DataCentre:
         self.power_cuts: list[PowerCut] = []
         self.on_cut: list[CutObserver] = []
         self.on_boot: list[BootObserver] = []
+        self.on_hard_reboot: list[RebootObserver] = []
+        self.on_change: list[ChangeObserver] = []
+        self.records: dict[str, Callable[[], Any]] = {}
         self._netboot_changes: list[dict[str, Any]] = []
         self._calls: deque[dict[str, Any]] = deque(maxlen=call_log)
         self._calls_total = 0
@@ -316,6 +331,7 @@ class DataCentre:
         """
         now, server = self.settle(), self._named(name)
         chosen = server.find_netboot(netboot_id)
+        self.announce_change(server, now)
         self._netboot_changes.append(
             {
                 "server": name,
@@ -328,19 +344,34 @@ class DataCentre:
         server.netboot, server.netboot_root = chosen, root
         server.rescue_mail = rescue_mail or server.rescue_mail
 
-    def hard_reboot(self, name: str, *, by: str) -> HardReboot:
-        """Accept a hard reboot, however many are pending; raises UnknownServer."""
+    def announce_change(self, server: Server, at: float) -> None:
+        """Tell observers that something of the server is about to change."""
+        for observer in self.on_change:
+            observer(server, at)
+
+    def hard_reboot(self, name: str, *, by: str, cut: bool = True) -> HardReboot:
+        """Accept a hard reboot, however many are pending; raises UnknownServer.
+
+        If not `cut` it fails just before the power cut.
+        """
         now, server = self.settle(), self._named(name)
         timing = server.timing or self.timing
-        reboot = HardReboot(next(self._counter), name, by, now, timing)
+        reboot = HardReboot(next(self._counter), name, by, now, timing, cut)
         server.hard_reboots.append(reboot)
         server.pending.append(reboot)
+        for observer in self.on_hard_reboot:
+            observer(reboot)
         if timing.queue_reported:
             self._report(server, reboot, now)
         if timing.carried_out:
             self._schedule(now + timing.queue_delay, partial(self._begin, server, reboot))
         self.settle()
         return reboot
+
+    def cancel(self, reboot: HardReboot) -> None:
+        """Give up a hard reboot that has not begun."""
+        reboot.cancelled = True
+        self._named(reboot.server).pending.remove(reboot)
 
     def log_call(self, protocol: str, operation: str, server: str | None, key: str | None) -> Call:
         """Record a call, before it is carried out; of `key` (a session, say) only a digest."""
@@ -371,6 +402,7 @@ class DataCentre:
             "open_sessions": self.sessions.count(),
             "logins": self.sessions.logins,
             "logouts": self.sessions.logouts,
+            **{name: record() for name, record in self.records.items()},
         }
 
     # What happens in time.
@@ -393,10 +425,15 @@ class DataCentre:
         heapq.heappush(self._events, (at, next(self._counter), event))
 
     def _begin(self, server: Server, reboot: HardReboot, at: float) -> None:
+        if reboot.cancelled:
+            return
         reboot.begun_at = at
         if reboot.start is None:
             self._report(server, reboot, at)
         timing = reboot.timing
+        if not reboot.cut:
+            self._schedule(at + timing.cut_delay, partial(self._finish, server, reboot))
+            return
         boot_at = at + timing.cut_delay + timing.boot_delay
         over_at = max(at + timing.reboot_duration, boot_at)
         cut = PowerCut(server.name, math.nan, reboot.requested_by, reboot.accepted_at)
@@ -407,6 +444,7 @@ class DataCentre:
 
     def _cut(self, server: Server, cut: PowerCut, at: float) -> None:
         cut.at = at
+        self.announce_change(server, at)
         server.on, server.running, server.running_since = False, None, None
         server.last_cut = cut
         self.power_cuts.append(cut)
@@ -416,6 +454,7 @@ class DataCentre:
     def _boot(self, server: Server, cut: PowerCut, timing: Timing, at: float) -> None:
         if server.last_cut is not cut:
             return  # Cut once more before it could boot: the boot is the later cut's.
+        self.announce_change(server, at)
         server.on, server.running, server.running_since = True, server.netboot, at
         server.boots += 1
         cut.netboot = server.netboot
@@ -426,6 +465,7 @@ class DataCentre:
 
     def _power_off(self, server: Server, cut: PowerCut, at: float) -> None:
         if server.last_cut is cut:
+            self.announce_change(server, at)
             server.on, server.running, server.running_since = False, None, None
 
     def _finish(self, server: Server, reboot: HardReboot, at: float) -> None:

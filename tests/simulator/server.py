@@ -19,7 +19,10 @@ from tests.simulator.frontend import AnswerLost, FrontEnd, Response
 
 _MAX_BODY = 1 << 20  # bytes
 _SETTLE_INTERVAL = 0.05  # seconds
-_ABOUT = b"Simulator of OVH dedicated servers: GET /state, POST /control, SOAP by any other POST.\n"
+_ABOUT = (
+    b"Simulator of OVH dedicated servers: GET /state, POST /control, REST below /1.0/ and /auth/,"
+    b" SOAP by any other POST.\n"
+)
 
 
 @final
@@ -204,7 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._read_body()
         if body is None:
             return
-        headers = dict(self.headers.items())
+        # As behind the provider's load balancer; in there, keys may be bound to addresses.
+        headers = {"X-Forwarded-For": str(self.client_address[0]), **dict(self.headers.items())}
         try:
             response = self.server.simulator.respond(self.command, self.path, headers, body)
         except AnswerLost:
