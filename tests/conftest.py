@@ -11,7 +11,7 @@ from tests import harness
 
 
 @pytest.fixture(params=harness.BACKENDS, ids=lambda backend: backend.name)
-def ovh(request: pytest.FixtureRequest) -> Iterator[harness.SoapBackend]:
+def ovh(request: pytest.FixtureRequest) -> Iterator[harness.Backend]:
     """A data centre of two servers, served on loopback, for each back end."""
     backend = request.param()
     with backend.simulator:
@@ -20,7 +20,7 @@ def ovh(request: pytest.FixtureRequest) -> Iterator[harness.SoapBackend]:
 
 @pytest.fixture(params=["ours", "debian", "distribution"])
 def agent(
-    request: pytest.FixtureRequest, ovh: harness.SoapBackend, tmp_path: pathlib.Path
+    request: pytest.FixtureRequest, ovh: harness.Backend, tmp_path: pathlib.Path
 ) -> harness.Agent:
     """The agent with our library; on Debian's packages; with the distribution's library."""
     if request.param == "ours":

@@ -13,13 +13,13 @@ import subprocess
 import sys
 import tempfile
 
-from tests.harness import AGENT, SoapBackend
+from tests.harness import AGENT, Backend
 from tests.simulator import Timing
 
 PLUG = "ns1234.ovh.net"
 
 
-def classic_test(backend: SoapBackend, action: str) -> str:
+def classic_test(backend: Backend, action: str) -> str:
     """The one line with which admins have always tried a fence agent."""
     options = {
         "verbose": "true",
@@ -52,7 +52,7 @@ def environment_with_agent(folder: pathlib.Path) -> dict[str, str]:
     return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
 
 
-def play(backend: SoapBackend, environment: dict[str, str]) -> bool:
+def play(backend: Backend, environment: dict[str, str]) -> bool:
     """Fence, look, start, look. Return whether each exit status was what it should be."""
     steps = [("off", 0), ("status", 2), ("on", 0), ("status", 0)]
     backend.data_centre.timing = Timing(cut_delay=0.5, boot_delay=1.5, reboot_duration=4.0)
@@ -63,7 +63,7 @@ def play(backend: SoapBackend, environment: dict[str, str]) -> bool:
         for cut in backend.state()["power_cuts"]:
             print(f"  {cut['server']}: power cut, then booted {cut['netboot']['kernel']}")
         cuts = backend.cuts(PLUG)
-    return found == [status for _, status in steps] and cuts == backend.demo_cuts
+    return found == [status for _, status in steps] and cuts == list(backend.demo_cuts)
 
 
 def main() -> int:

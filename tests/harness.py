@@ -14,12 +14,17 @@ from collections.abc import Iterable
 from typing import Any, Callable
 
 from tests.simulator import (
+    APPLICATION_KEY,
+    APPLICATION_SECRET,
+    CONSUMER_KEY,
     Account,
     AnswerLost,
     Call,
     DataCentre,
     Proceed,
     Response,
+    RestFrontEnd,
+    RestSettings,
     Server,
     SimulatorServer,
     SoapFrontEnd,
@@ -137,15 +142,23 @@ def missing_for_debian(module: str) -> str | None:
     return None if found.returncode == 0 else f"{DEBIAN_PYTHON} has no {module}"
 
 
-class SoapBackend:
-    """A simulated data centre behind the SOAP API."""
+class Backend:
+    """A simulated data centre behind one of OVH's APIs.
 
-    name = "soap"
-    title = "The SOAP API"
-    demo_options = ("plug", "login", "passwd", "api_url")
-    demo_cuts = ["rescue12-customer", "hd"]
-    reboot_operation = "dedicatedHardRebootDo"
-    module = "suds"
+    Attributes:
+        module: what the agent needs to speak this API.
+        reboot_operation: what the simulator calls the request for a hard reboot.
+        secrets: what no output may show.
+        demo_options: the options that the demo gives.
+    """
+
+    name = ""
+    title = ""
+    module = ""
+    reboot_operation = ""
+    secrets: tuple[str, ...] = ()
+    demo_options: tuple[str, ...] = ("plug", "login", "passwd", "api_url")
+    demo_cuts = ("rescue12-customer", "hd")
 
     def __init__(self) -> None:
         self.data_centre = DataCentre(
@@ -154,8 +167,16 @@ class SoapBackend:
             accounts=[Account(LOGIN, PASSWORD)],
             timing=FAST,
         )
-        self.front_end = SoapFrontEnd(self.data_centre, SoapSettings())
+        self.front_end: Any = self.make_front_end()
         self.simulator = SimulatorServer(self.front_end)
+
+    def make_front_end(self) -> Any:
+        """The API."""
+        raise NotImplementedError
+
+    def keys(self) -> dict[str, Any]:
+        """The options that choose the API and log in."""
+        raise NotImplementedError
 
     def options(self, action: str, plug: str = SERVER, **more: Any) -> dict[str, Any]:
         """What a cluster gives the agent for that action."""
@@ -164,9 +185,7 @@ class SoapBackend:
             "nodename": "node1.example.com",
             "agent": "fence_ovh",
             "plug": plug,
-            "login": LOGIN,
-            "passwd": PASSWORD,
-            "api_url": self.simulator.url,
+            **self.keys(),
             "stonith_status_sleep": 1,
             "shell_timeout": 3,
             "login_timeout": 3,
@@ -237,4 +256,42 @@ class SoapBackend:
             time.sleep(0.02)
 
 
-BACKENDS = [SoapBackend]
+class SoapBackend(Backend):
+    """The SOAP API."""
+
+    name = "soap"
+    title = "The SOAP API"
+    module = "suds"
+    reboot_operation = "dedicatedHardRebootDo"
+    secrets = (PASSWORD,)
+
+    def make_front_end(self) -> SoapFrontEnd:
+        return SoapFrontEnd(self.data_centre, SoapSettings())
+
+    def keys(self) -> dict[str, Any]:
+        return {"login": LOGIN, "passwd": PASSWORD, "api_url": self.simulator.url}
+
+
+class RestBackend(Backend):
+    """The REST API, with a consumer key."""
+
+    name = "rest"
+    title = "The REST API"
+    module = "ovh"
+    reboot_operation = "POST /dedicated/server/{serviceName}/reboot"
+    secrets = (APPLICATION_SECRET, CONSUMER_KEY)
+    demo_options = (*Backend.demo_options, "consumer_key")
+
+    def make_front_end(self) -> RestFrontEnd:
+        return RestFrontEnd(self.data_centre, RestSettings())
+
+    def keys(self) -> dict[str, Any]:
+        return {
+            "login": APPLICATION_KEY,
+            "passwd": APPLICATION_SECRET,
+            "consumer_key": CONSUMER_KEY,
+            "api_url": f"{self.simulator.url}/1.0",
+        }
+
+
+BACKENDS = [SoapBackend, RestBackend]

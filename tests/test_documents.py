@@ -14,12 +14,35 @@ from tests.harness import AGENT, REPOSITORY, Agent
 
 RELAXNG = pathlib.Path("/usr/share/cluster/relaxng")
 
-SHIPPED_PARAMETERS = (
-    "action debug debug_file delay disable_timeout email help login login_timeout passwd "
-    "passwd_script password password_script plug plug_separator port power_timeout power_wait "
-    "quiet retry_on separator shell_timeout stonith_status_sleep username verbose verbose_level "
-    "version"
-).split()
+SHIPPED_PARAMETERS = [
+    "action",
+    "debug",
+    "debug_file",
+    "delay",
+    "disable_timeout",
+    "email",
+    "help",
+    "login",
+    "login_timeout",
+    "passwd",
+    "passwd_script",
+    "password",
+    "password_script",
+    "plug",
+    "plug_separator",
+    "port",
+    "power_timeout",
+    "power_wait",
+    "quiet",
+    "retry_on",
+    "separator",
+    "shell_timeout",
+    "stonith_status_sleep",
+    "username",
+    "verbose",
+    "verbose_level",
+    "version",
+]
 """What the agent that distributions ship accepts (fence-agents 4.12.1)."""
 
 

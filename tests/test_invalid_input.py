@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from tests.harness import PASSWORD, SERVER, Agent, SoapBackend
+from tests.harness import PASSWORD, SERVER, Agent, Backend
 
 
 def without(options: dict[str, object], *names: str) -> dict[str, object]:
@@ -34,7 +34,7 @@ WRONG_VALUES = {
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in WRONG_VALUES.items() for value in values]
 )
-def test_wrong_value(our_agent: Agent, ovh: SoapBackend, name: str, value: str) -> None:
+def test_wrong_value(our_agent: Agent, ovh: Backend, name: str, value: str) -> None:
     result = our_agent.run(ovh.options("off") | {name: value})
     assert result.status == 1
     assert result.stderr.strip()
@@ -43,7 +43,7 @@ def test_wrong_value(our_agent: Agent, ovh: SoapBackend, name: str, value: str) 
 
 
 @pytest.mark.parametrize("names", [("plug", "nodename"), ("login",), ("passwd",)])
-def test_missing_option(our_agent: Agent, ovh: SoapBackend, names: tuple[str, ...]) -> None:
+def test_missing_option(our_agent: Agent, ovh: Backend, names: tuple[str, ...]) -> None:
     result = our_agent.run(without(ovh.options("off"), *names))
     assert result.status == 1
     assert result.stderr.strip()
@@ -91,7 +91,7 @@ def test_unusable_command_line(our_agent: Agent, arguments: list[str]) -> None:
     ],
 )
 def test_useless_password_script(
-    our_agent: Agent, ovh: SoapBackend, tmp_path: pathlib.Path, script: str
+    our_agent: Agent, ovh: Backend, tmp_path: pathlib.Path, script: str
 ) -> None:
     path = tmp_path / "script"
     path.write_text(f"#!/bin/sh\nSECRET='{PASSWORD}'\n{script}\n")
@@ -104,14 +104,14 @@ def test_useless_password_script(
     assert ovh.calls() == []
 
 
-def test_missing_password_script(our_agent: Agent, ovh: SoapBackend) -> None:
+def test_missing_password_script(our_agent: Agent, ovh: Backend) -> None:
     options = without(ovh.options("off", passwd_script="/nonexistent/script"), "passwd")
     result = our_agent.run(options)
     assert result.status == 1
     assert ovh.calls() == []
 
 
-def test_validate_all_says_everything_at_once(our_agent: Agent, ovh: SoapBackend) -> None:
+def test_validate_all_says_everything_at_once(our_agent: Agent, ovh: Backend) -> None:
     options = without(
         ovh.options(
             "validate-all",
@@ -134,13 +134,13 @@ def test_validate_all_says_everything_at_once(our_agent: Agent, ovh: SoapBackend
     assert ovh.calls() == []
 
 
-def test_validate_all_accepts_good_options(our_agent: Agent, ovh: SoapBackend) -> None:
+def test_validate_all_accepts_good_options(our_agent: Agent, ovh: Backend) -> None:
     result = our_agent.run(ovh.options("validate-all"))
     assert result.status == 0, result.stderr
     assert ovh.calls() == []
 
 
-def test_unknown_names_are_passed_over(our_agent: Agent, ovh: SoapBackend) -> None:
+def test_unknown_names_are_passed_over(our_agent: Agent, ovh: Backend) -> None:
     result = our_agent.run(
         ovh.options("status", crm_feature_set="3.16", CRM_meta_x="y", domain="z")
     )

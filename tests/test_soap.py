@@ -51,6 +51,12 @@ class TestTimes:
         assert ovh.cuts() == ["hd", "rescue12-customer"]
 
 
+def test_a_wrong_password_says_what_to_check(our_agent: Agent, ovh: SoapBackend) -> None:
+    result = our_agent.run(ovh.options("monitor", passwd="wrong"))
+    assert result.status == 1
+    assert "check login and passwd" in result.stderr
+
+
 class TestSessions:
     def test_an_expired_session_is_renewed(self, our_agent: Agent, ovh: SoapBackend) -> None:
         ovh.front_end.settings = SoapSettings(session_lifetime=0.4)
@@ -107,6 +113,13 @@ class TestDescription:
         result = our_agent.run(ovh.options("monitor"), env={"TMPDIR": str(folder)})
         assert result.status == 0
         assert list(folder.iterdir()) == []
+
+
+def test_status_is_on_when_rescue_was_chosen_but_never_booted(
+    our_agent: Agent, ovh: SoapBackend
+) -> None:
+    ovh.set_by_hand(230242)
+    assert our_agent.run(ovh.options("status")).status == 0
 
 
 def test_a_fault_says_operation_server_and_what_to_check(

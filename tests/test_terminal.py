@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pexpect
 import pytest
 
-from tests.harness import AGENT, PASSWORD, SERVER, SoapBackend
+from tests.harness import AGENT, SERVER, Backend
 from tests.simulator import Timing
 
 
 @pytest.fixture
-def terminal(ovh: SoapBackend) -> Iterator[pexpect.spawn]:
+def terminal(ovh: Backend) -> Iterator[pexpect.spawn]:
     """`fence_ovh -o off` on a terminal, without a password."""
     ovh.data_centre.timing = Timing(cut_delay=0.5, boot_delay=0.5, reboot_duration=4.0)
     words = [str(AGENT)]
@@ -25,23 +25,28 @@ def terminal(ovh: SoapBackend) -> Iterator[pexpect.spawn]:
     child.close(force=True)
 
 
-def test_a_missing_password_is_asked_for_without_echo(
-    terminal: pexpect.spawn, ovh: SoapBackend
-) -> None:
+def give_password(terminal: pexpect.spawn, ovh: Backend) -> str:
+    """Type the password once it is asked for."""
     terminal.expect("assword: ")
     terminal.waitnoecho()
-    terminal.sendline(PASSWORD)
+    password = str(ovh.keys()["passwd"])
+    terminal.sendline(password)
+    return password
+
+
+def test_a_missing_password_is_asked_for_without_echo(
+    terminal: pexpect.spawn, ovh: Backend
+) -> None:
+    password = give_password(terminal, ovh)
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 0
     assert ovh.cuts() == ["rescue12-customer"]
-    assert PASSWORD not in terminal.before
+    assert password not in terminal.before
 
 
-def test_one_status_line_says_what_is_waited_for(terminal: pexpect.spawn) -> None:
-    terminal.expect("assword: ")
-    terminal.waitnoecho()
-    terminal.sendline(PASSWORD)
+def test_one_status_line_says_what_is_waited_for(terminal: pexpect.spawn, ovh: Backend) -> None:
+    give_password(terminal, ovh)
     terminal.expect(rf"{SERVER}: waiting for the hard reboot to be over, \d+ s")
     terminal.expect(r"\r\x1b\[K")
     terminal.expect("Success: Powered OFF")

@@ -1,0 +1,57 @@
+"""The property that the search tries to break (docs/safety.md says it in words)."""
+
+from __future__ import annotations
+
+from tests.search.world import POWER_TIMEOUT, World
+
+CUTTING = ("off", "cycle", "onoff")
+FOREIGN = ("netboot disk", "netboot rescue", "reboot", "zone jumps")
+"""Events after which it may be right to fail: somebody else is in the agent's way, or an hour is
+missing between the times that OVH gives of a reboot."""
+
+
+def violations(world: World) -> list[str]:
+    """What is wrong with how a run ended; empty when nothing is."""
+    found = [f"a secret was shown: {text[:60]!r}" for text in world.leaks()]
+    if any("defect in fence_ovh" in line for line in world.log):
+        found.append("an exception that nobody expected")
+    if world.ended > world.begun + 2 * POWER_TIMEOUT + 60:
+        found.append("it did not end by its deadline")
+    if world.status not in ((0, 1, 2) if world.schedule.action == "status" else (0, 1)):
+        found.append(f"exit status {world.status}")
+    if world.schedule.action in CUTTING:
+        found += _cutting(world)
+    if world.status == 2 and world.old_system_runs() and not _status_cannot_know(world):
+        found.append("status said OFF while the old system ran")
+    return found
+
+
+def _cutting(world: World) -> list[str]:
+    if world.status == 0:
+        found = [] if world.was_cut() else ["exit status 0, but the server was not cut"]
+        if world.schedule.action != "onoff" and not world.netboot_is_as_wanted():
+            found.append("exit status 0, but the netboot was changed")
+        return found
+    return ["exit status 1, although the provider answered in time"] if must_succeed(world) else []
+
+
+def must_succeed(world: World) -> bool:
+    """Whether the provider answered correctly early enough for the action to succeed."""
+    schedule = world.schedule
+    if schedule.never or schedule.outcome or world.lied_about_acceptance:
+        return False  # OVH does not do what it said
+    if any(event in FOREIGN for _, event in schedule.events):
+        return False
+    if world.refused_at_first:
+        return False  # a refusal before anything was granted is an answer
+    one_reboot = schedule.queue_delay + schedule.cut_delay + schedule.boot_delay + schedule.rest
+    left = POWER_TIMEOUT - world.last_trouble
+    return left >= 60 + 2 * one_reboot + 60
+
+
+def _status_cannot_know(world: World) -> bool:
+    """What the API does not tell a newcomer; the manual page says so."""
+    schedule = world.schedule
+    by_hand = schedule.netboot_by_hand or any("netboot" in event for _, event in schedule.events)
+    by_others = any(event == "reboot" for _, event in schedule.events)
+    return by_hand or by_others
