@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.search.property import violations
 from tests.search.schedule import Schedule, schedules
-from tests.search.world import World
+from tests.search.world import RestWorld, World
 
-WORLDS = {"soap": World}
+WORLDS = {"soap": World, "rest": RestWorld}
 EXAMPLES = int(os.environ.get("SEARCH_EXAMPLES", "2000"))
 
 

@@ -45,6 +45,8 @@ def must_succeed(world: World) -> bool:
     if world.refused_at_first:
         return False  # a refusal before anything was granted is an answer
     one_reboot = schedule.queue_delay + schedule.cut_delay + schedule.boot_delay + schedule.rest
+    if schedule.off_mode == "power":
+        one_reboot += 20
     left = POWER_TIMEOUT - world.last_trouble
     return left >= 60 + 2 * one_reboot + 60
 

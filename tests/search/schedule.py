@@ -45,7 +45,14 @@ LIES = ("repeat", "blank", "wrong type", "missing", "wrong times", "wrong boot")
 """Answers that look good and are not: two in a row about the same thing are more than any
 client can see through (docs/safety.md), so the search never makes them."""
 
-EVENTS = ("netboot disk", "netboot rescue", "reboot", "sessions end", "zone jumps", "login elsewhere")
+EVENTS = (
+    "netboot disk",
+    "netboot rescue",
+    "reboot",
+    "sessions end",
+    "zone jumps",
+    "login elsewhere",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +111,7 @@ def schedules(rest: bool) -> st.SearchStrategy[Schedule]:
     }
     only_rest = {
         "task_unseen": st.sampled_from([0, 0, 3, 30]),
-        "task_purged": st.sampled_from([0, 0, 1, 20]),
+        "task_purged": st.sampled_from([0, 0, 20, 60]),
         "off_mode": st.sampled_from(["rescue", "rescue", "power"]),
         "outcome": st.sampled_from(["", "", "", "", "cancelled", "customerError", "ovhError"]),
     }

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Callable
 
+import ovh.client
+
 from tests import agent_module
 from tests.harness import LOGIN, PASSWORD, SERVER
 from tests.search.schedule import LIES, Schedule
 from tests.simulator import (
+    APPLICATION_KEY,
+    APPLICATION_SECRET,
+    CONSUMER_KEY,
     Account,
     DataCentre,
     Response,
+    RestFrontEnd,
+    RestSettings,
     Server,
     SoapFrontEnd,
     SoapSettings,
@@ -180,9 +188,10 @@ class World:
         self.clock.sleep(0.05)
         path = "/" + url.split("/", 3)[3] if url.count("/") > 2 else "/"
         subject = self._subject(method, path, body or b"")
+        sent = {**headers, "Host": "127.0.0.1"}
 
         def proceed() -> Response:
-            response = self.front_end.handle(method, path, dict(headers), body or b"", "http")
+            response = self.front_end.handle(method, path, sent, body or b"", "http")
             if self._is_reboot(subject):
                 self._count_reboot()
             return response
@@ -249,7 +258,9 @@ class World:
             return made
         response = proceed()
         if fault == "cut short":
-            return Response(response.status, response.headers, response.body[: len(response.body) // 2])
+            return Response(
+                response.status, response.headers, response.body[: len(response.body) // 2]
+            )
         if response.status == 200:
             self._answers[subject] = response
         return response
@@ -282,7 +293,10 @@ class World:
         }
         if fault not in words:
             return None
-        text = words[fault].replace("&", "&amp;")
+        return self._refusal_in_words(words[fault], fault)
+
+    def _refusal_in_words(self, words: str, fault: str) -> Response:
+        text = words.replace("&", "&amp;")
         return Response(
             500,
             {"Content-Type": "text/xml"},
@@ -320,15 +334,15 @@ class World:
 
     def options(self) -> dict[str, Any]:
         """What the library's check_input makes of the agent's input."""
-        action = {"cycle": "reboot", "onoff": "reboot"}.get(self.schedule.action, self.schedule.action)
+        action = {"cycle": "reboot", "onoff": "reboot"}.get(
+            self.schedule.action, self.schedule.action
+        )
         return {
             "--action": action,
             "--method": "onoff" if self.schedule.action == "onoff" else "cycle",
             "--plug": SERVER,
             "--api": self.api,
-            "--username": LOGIN,
-            "--password": PASSWORD,
-            "--api-url": "http://127.0.0.1/",
+            **self.keys(),
             "--off-mode": self.schedule.off_mode,
             "--power-timeout": str(int(POWER_TIMEOUT)),
             "--shell-timeout": str(int(CALL_LIMIT)),
@@ -339,6 +353,14 @@ class World:
             "--delay": "0",
             "--plug-separator": ",",
             "--disable-timeout": "false",
+        }
+
+    def keys(self) -> dict[str, str]:
+        """How the agent logs in."""
+        return {
+            "--username": LOGIN,
+            "--password": PASSWORD,
+            "--api-url": "http://127.0.0.1/",
         }
 
     def run(self) -> World:
@@ -395,10 +417,60 @@ class World:
     def leaks(self) -> list[str]:
         """The messages that show 8 characters of a secret."""
         pieces = {
-            secret[start : start + 8]
-            for secret in self.secrets
-            for start in range(len(secret) - 7)
+            secret[start : start + 8] for secret in self.secrets for start in range(len(secret) - 7)
         }
         texts = [*self.log, self.output]
         return [text for text in texts if any(piece in text for piece in pieces)]
 
+
+class RestWorld(World):
+    """The same behind the REST API."""
+
+    api = "rest"
+    reboot_operation = f"POST/1.0/dedicated/server/{SERVER}/reboot"
+    secrets = (APPLICATION_SECRET, CONSUMER_KEY)
+
+    def _front_end(self) -> Any:
+        # The provider's library reads the clock itself.
+        ovh.client.time = self._virtual
+        return RestFrontEnd(
+            self.centre,
+            RestSettings(
+                task_unseen=self.schedule.task_unseen,
+                task_purged=self.schedule.task_purged or None,
+                outcome=self.schedule.outcome or "done",
+            ),
+        )
+
+    def _subject(self, method: str, path: str, body: bytes) -> str:
+        return method + path
+
+    def _refusal_in_words(self, words: str, fault: str) -> Response:
+        status = int(fault[:3]) if fault[:3].isdigit() else 403
+        words = words.replace(PASSWORD, APPLICATION_SECRET)
+        body = json.dumps({"class": "Client::Forbidden", "message": words})
+        return Response(status, {"Content-Type": "application/json"}, body.encode())
+
+    def _falsified(self, fault: str, body: bytes) -> bytes:
+        if fault == "blank":
+            return re.sub(rb'"(status|kernel|bootType|function)": *"\w+"', rb'"\1": ""', body)
+        if fault == "wrong type":
+            return re.sub(rb'"(bootId|taskId)": *\d+', rb'"\1": "many"', body)
+        if fault == "missing":
+            return re.sub(rb'"(bootId|taskId|status)": *[^,}]+[,]', b"", body)
+        if fault == "wrong times":
+            return re.sub(rb'"taskId": *\d+', b'"taskId": 77', body)
+        swapped = {b"1": b"230242", b"230242": b"1"}
+        return re.sub(
+            rb'"bootId": *(\d+)',
+            lambda found: b'"bootId": ' + swapped.get(found.group(1), found.group(1)),
+            body,
+        )
+
+    def keys(self) -> dict[str, str]:
+        return {
+            "--username": APPLICATION_KEY,
+            "--password": APPLICATION_SECRET,
+            "--consumer-key": CONSUMER_KEY,
+            "--api-url": "http://127.0.0.1/1.0",
+        }
