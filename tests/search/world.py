@@ -379,6 +379,10 @@ class World:
             root.handlers = others
         self.log, self.output = written.lines, stdout.getvalue()
         self.ended = self.clock.monotonic()
+        self.netboot_at_end = self.centre.server(SERVER).netboot.type
+        self.running_at_end = self.centre.server(SERVER).running
+        # A server that was cut last boots what was chosen; nobody acts any more.
+        self._virtual.advance(1000)
         self.centre.settle()
         return self
 
@@ -391,28 +395,23 @@ class World:
         return "harddisk"
 
     def was_cut(self) -> bool:
-        """Whether the server was cut after the agent's start, and booted what was demanded.
+        """Whether the server was cut in the agent's time, and booted what was demanded.
 
-        For a reboot by off and on it is enough that it was cut into what off demands.
+        A reboot by off and on demands the cut alone: what was on is off, whatever boots next.
         """
-        types = [
-            cut.netboot.type
-            for cut in self.centre.power_cuts
-            if cut.at >= self.begun and cut.netboot is not None
-        ]
+        cuts = [cut for cut in self.centre.power_cuts if self.begun <= cut.at <= self.ended]
         if self.schedule.action == "onoff":
-            off = "power" if self.schedule.off_mode == "power" else "rescue"
-            return off in types
-        return bool(types) and types[-1] == self.wanted()
+            return bool(cuts)
+        booted = [cut.netboot.type for cut in cuts if cut.netboot is not None]
+        return bool(booted) and booted[-1] == self.wanted()
 
     def netboot_is_as_wanted(self) -> bool:
         """Whether the netboot is what the action demands."""
-        return self.centre.servers[SERVER].netboot.type == self.wanted()
+        return self.netboot_at_end == self.wanted()
 
     def old_system_runs(self) -> bool:
         """Whether the server still runs what it ran before."""
-        running = self.centre.servers[SERVER].running
-        return running is not None and running.type == "harddisk"
+        return self.running_at_end is not None and self.running_at_end.type == "harddisk"
 
     def leaks(self) -> list[str]:
         """The messages that show 8 characters of a secret."""
