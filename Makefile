@@ -7,6 +7,8 @@ IN_VENV := $(VENV)/bin/python
 
 .PHONY: help demo check lint bench man clean
 
+.DEFAULT_GOAL := help
+
 help:
 	@echo "make demo   cut off a simulated server and start it again, step by step"
 	@echo "make check  all tests"
@@ -15,9 +17,9 @@ help:
 	@echo "make man    man/fence_ovh.8, from the agent's own documentation"
 
 # The demo needs the agent's own dependencies only; the tests need more.
-$(VENV)/demo: setup.py fence_ovh fencing.py
+$(VENV)/demo: setup.py
 	test -x $(IN_VENV) || $(PYTHON) -m venv $(VENV)
-	$(IN_VENV) -m pip install --quiet --disable-pip-version-check "suds-community>=1.1.2"
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check ".[rest]"
 	touch $@
 
 $(VENV)/test: $(VENV)/demo
