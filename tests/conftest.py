@@ -29,10 +29,10 @@ def agent(
     if missing:
         pytest.skip(missing)
     if request.param == "debian":
-        return harness.agent_of_debian()
+        return harness.agent_of_debian(ovh.module)
     if not harness.DISTRIBUTION_LIBRARY.exists():
         pytest.skip(f"{harness.DISTRIBUTION_LIBRARY} (package fence-agents) is missing")
-    return harness.agent_on_distribution_library(tmp_path)
+    return harness.agent_on_distribution_library(ovh.module, tmp_path)
 
 
 @pytest.fixture

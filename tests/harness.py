@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterable
 from typing import Any, Callable
@@ -61,9 +62,10 @@ class Result:
 
 @dataclasses.dataclass
 class Agent:
-    """The agent as a program: `command` is what starts it."""
+    """The agent as a program: `command` is what starts it, `env` what it needs to."""
 
     command: list[str]
+    env: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def start(
         self,
@@ -73,7 +75,12 @@ class Agent:
         **more: Any,
     ) -> subprocess.Popen[str]:
         """Start it, with the options on its standard input (None: nothing there)."""
-        environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **(env or {})}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": "/nonexistent",
+            **self.env,
+            **(env or {}),
+        }
         process = subprocess.Popen(
             [*self.command, *arguments],
             stdin=subprocess.PIPE,
@@ -119,24 +126,33 @@ def agent_with_our_library() -> Agent:
     return Agent([sys.executable, str(AGENT)])
 
 
-def agent_of_debian() -> Agent:
-    """The same on Debian's Python, with Debian's python3-suds."""
-    return Agent([DEBIAN_PYTHON, str(AGENT)])
+def agent_of_debian(module: str) -> Agent:
+    """The same on Debian's Python."""
+    return Agent([DEBIAN_PYTHON, str(AGENT)], debian_environment(module))
 
 
-def agent_on_distribution_library(folder: pathlib.Path) -> Agent:
+def agent_on_distribution_library(module: str, folder: pathlib.Path) -> Agent:
     """The same with no library of ours in sight, so that it takes the distribution's."""
     copy = folder / "sbin" / "fence_ovh"
     copy.parent.mkdir(exist_ok=True)
     shutil.copy(AGENT, copy)
-    return Agent([DEBIAN_PYTHON, str(copy)])
+    return Agent([DEBIAN_PYTHON, str(copy)], debian_environment(module))
+
+
+def debian_environment(module: str) -> dict[str, str]:
+    """What Debian's Python needs to find a module: nothing, or the packages of this Python.
+
+    Debian 12 packages suds, but not OVH's own library.
+    """
+    return {} if module == "suds" else {"PYTHONPATH": sysconfig.get_path("purelib")}
 
 
 def missing_for_debian(module: str) -> str | None:
     """Why the agent cannot run on Debian's Python with that module; None if it can."""
+    command = [DEBIAN_PYTHON, "-c", f"import {module}"]
+    environment = {**os.environ, **debian_environment(module)}
     try:
-        command = [DEBIAN_PYTHON, "-c", f"import {module}"]
-        found = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
+        found = subprocess.run(command, stderr=subprocess.DEVNULL, env=environment, check=False)
     except OSError:
         return f"{DEBIAN_PYTHON} is missing"
     return None if found.returncode == 0 else f"{DEBIAN_PYTHON} has no {module}"
