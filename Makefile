@@ -5,13 +5,14 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: help demo check lint bench man clean
+.PHONY: help demo check soak lint bench man clean
 
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   cut off a simulated server and start it again, step by step"
 	@echo "make check  all tests"
+	@echo "make soak   search for a false 0 for hours; resumes where it ended"
 	@echo "make lint   formatting, style and types"
 	@echo "make bench  what the agent costs in time and memory"
 	@echo "make man    man/fence_ovh.8, from the agent's own documentation"
@@ -41,6 +42,12 @@ lint: $(VENV)/lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+# Each API in a process of its own; 100,000 schedules each take hours, and go on where they ended.
+soak: $(VENV)/test
+	$(IN_VENV) -m tests.soak --api soap --state soak-soap.txt & \
+	$(IN_VENV) -m tests.soak --api rest --state soak-rest.txt; status=$$?; \
+	wait $$! && exit $$status
 
 bench: $(VENV)/demo
 	$(IN_VENV) -m tests.bench

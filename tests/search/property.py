@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.search.world import POWER_TIMEOUT, World
+from tests.search.world import POLL, POWER_TIMEOUT, World
 
 CUTTING = ("off", "cycle", "onoff")
 FOREIGN = ("netboot disk", "netboot rescue", "reboot", "zone jumps")
@@ -48,7 +48,7 @@ def must_succeed(world: World) -> bool:
     if schedule.off_mode == "power":
         one_reboot += 20
     left = POWER_TIMEOUT - world.last_trouble
-    return left >= 60 + 2 * one_reboot + 60
+    return left >= 60 + 2 * one_reboot + 60 + 4 * POLL
 
 
 def _status_cannot_know(world: World) -> bool:

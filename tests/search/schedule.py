@@ -111,7 +111,7 @@ def schedules(rest: bool) -> st.SearchStrategy[Schedule]:
     }
     only_rest = {
         "task_unseen": st.sampled_from([0, 0, 3, 30]),
-        "task_purged": st.sampled_from([0, 0, 45, 60]),
+        "task_purged": st.sampled_from([0, 0, 60, 90]),
         "off_mode": st.sampled_from(["rescue", "rescue", "power"]),
         "outcome": st.sampled_from(["", "", "", "", "cancelled", "customerError", "ovhError"]),
     }

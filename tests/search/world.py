@@ -40,7 +40,7 @@ agent = agent_module.load()
 fencing = sys.modules["fencing"]
 
 POWER_TIMEOUT = 900.0
-POLL = 5
+POLL = 15
 CALL_LIMIT = 20.0
 HARD_DISK, RESCUE = 1, 230242
 

@@ -1,0 +1,54 @@
+"""`make soak`: a long search for a schedule that breaks the property.
+
+It goes on where it was ended: what is done stands in a file, a line for each
+part, with the seed that repeats it. It stops at the first failure and prints
+the seed and the shortest failing schedule.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+import time
+
+from tests.search.runner import WORLDS, search
+
+PART = 1000
+
+
+def done(path: pathlib.Path, api: str) -> int:
+    """How many parts of an API are done."""
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return sum(line.split()[0] == api for line in lines if line.strip())
+
+
+def soak(api: str, schedules: int, path: pathlib.Path) -> bool:
+    """Search part after part; return False at the first failure."""
+    for part in range(done(path, api), -(-schedules // PART)):
+        begun = time.monotonic()
+        try:
+            search(api, PART, number=part)
+        except AssertionError as error:
+            print(f"{api}: seed {part} fails:\n{error}", flush=True)
+            return False
+        seconds = time.monotonic() - begun
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{api} seed {part}: {PART} schedules in {seconds:.0f} s\n")
+        print(f"{api}: {(part + 1) * PART} schedules, no failure ({seconds:.0f} s)", flush=True)
+    return True
+
+
+def main() -> int:
+    """Soak the APIs asked for; return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--api", choices=list(WORLDS), action="append")
+    parser.add_argument("--schedules", type=int, default=100_000, help="for each API")
+    parser.add_argument("--state", type=pathlib.Path, default=pathlib.Path("soak.txt"))
+    options = parser.parse_args()
+    apis = options.api or list(WORLDS)
+    return 0 if all(soak(api, options.schedules, options.state) for api in apis) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
