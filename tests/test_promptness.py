@@ -1,0 +1,23 @@
+"""How soon `off` returns once OVH says that the server was cut, on a virtual clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.harness import SERVER
+from tests.search.runner import WORLDS
+from tests.search.schedule import Schedule
+from tests.search.world import POLL
+
+
+@pytest.mark.parametrize("rest", range(0, 40, 7))
+@pytest.mark.parametrize(
+    ("api", "reading"), [("soap", "A-empty"), ("soap", "A-previous"), ("soap", "B"), ("rest", "")]
+)
+def test_off_returns_within_one_look_and_a_second(api: str, reading: str, rest: int) -> None:
+    schedule = Schedule(rest=rest, reading=reading or "B")
+    world = WORLDS[api](schedule).run()
+    assert world.status == 0
+    over_at = world.centre.servers[SERVER].hard_reboots[-1].over_at
+    assert over_at is not None
+    assert 0 <= world.ended - over_at <= POLL + 1
