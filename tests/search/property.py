@@ -27,7 +27,7 @@ def violations(world: World) -> list[str]:
 
 
 def _cutting(world: World) -> list[str]:
-    if world.status == 0 and _changes_cancel_out(world):
+    if world.status == 0 and (_changes_cancel_out(world) or _soap_shows_the_end_of_another(world)):
         return []
     if world.status == 0:
         found = [] if world.was_cut() else ["exit status 0, but the server was not cut"]
@@ -41,6 +41,16 @@ def _changes_cancel_out(world: World) -> bool:
     """Whether an operator changed the netboot and changed it back: nobody sees that between looks."""
     changes = {event for _, event in world.schedule.events if event.startswith("netboot")}
     return len(changes) > 1
+
+
+def _soap_shows_the_end_of_another(world: World) -> bool:
+    """Whether SOAP may show the end of one hard reboot as that of a later one.
+
+    It shows the times of one alone. In the reading in which the end stays that of the reboot
+    before, and with a reboot of somebody else between two of ours, its word may be about another.
+    """
+    others = any(event == "reboot" for _, event in world.schedule.events)
+    return world.api == "soap" and world.schedule.reading == "A-previous" and others
 
 
 def must_succeed(world: World) -> bool:
