@@ -36,7 +36,7 @@ demo: $(VENV)/demo
 
 # Most tests wait for a simulated reboot: more of them than cores run at once.
 check: $(VENV)/test
-	$(IN_VENV) -m pytest -n 6 --dist worksteal tests
+	$(IN_VENV) -m pytest -n 8 --dist worksteal tests
 
 lint: $(VENV)/lint
 	$(VENV)/bin/ruff format --check .
