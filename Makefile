@@ -5,7 +5,7 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: help demo check soak lint bench man clean
+.PHONY: help demo check soak mutants lint bench man clean
 
 .DEFAULT_GOAL := help
 
@@ -13,6 +13,7 @@ help:
 	@echo "make demo   cut off a simulated server and start it again, step by step"
 	@echo "make check  all tests"
 	@echo "make soak   search for a false 0 for hours; resumes where it ended"
+	@echo "make mutants  remove the safety decisions one at a time: the tests must notice"
 	@echo "make lint   formatting, style and types"
 	@echo "make bench  what the agent costs in time and memory"
 	@echo "make man    man/fence_ovh.8, from the agent's own documentation"
@@ -48,6 +49,9 @@ soak: $(VENV)/test
 	$(IN_VENV) -m tests.soak --api soap --state soak-soap.txt & \
 	$(IN_VENV) -m tests.soak --api rest --state soak-rest.txt; status=$$?; \
 	wait $$! && exit $$status
+
+mutants: $(VENV)/test
+	$(IN_VENV) -m tests.mutants
 
 bench: $(VENV)/demo
 	$(IN_VENV) -m tests.bench
