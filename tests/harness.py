@@ -104,7 +104,7 @@ class Agent:
         """Run it to its end."""
         process = self.start(options, *arguments, **more)
         try:
-            stdout, stderr = process.communicate(timeout=120)
+            stdout, stderr = process.communicate(timeout=300)
         finally:
             process.kill()
             process.wait()

@@ -275,7 +275,7 @@ class TestNames:
 class TestTroubles:
     def test_waits_for_an_api_that_is_down(self, agent: Agent, ovh: Backend) -> None:
         """Two of three calls fail: at the beginning, and while the reboot is waited for."""
-        ovh.fail_calls(number for number in range(40) if number % 3 < 2)
+        ovh.fail_calls(number for number in range(18) if number % 3 < 2)
         result = agent.run(ovh.options("off", power_timeout=120))
         assert result.status == 0, result.stderr
         assert "rescue12-customer" in ovh.cuts()

@@ -48,8 +48,6 @@ STATUS = Schedule(action="status")
 POWER = Schedule(off_mode="power")
 NEVER = Timing(carried_out=False)
 
-# Defects of the agent that wait to be mended: remove the mark when they are.
-
 
 def changed(schedule: Schedule, **fields: Any) -> Schedule:
     """The schedule with other fields."""
@@ -582,6 +580,14 @@ class TestOn:
     def test_reboots_one_on_which_a_reboot_is_under_way(self, kind: type[World]) -> None:
         """Which netboot that one takes is not known."""
         stage = Stage(kind, changed(ON, events=((0, "reboot"),)))
+        assert stage.run().status == 0
+        assert len(stage.reboots()) == 2
+
+    def test_reboots_one_on_which_a_reboot_moves_on_between_two_questions(self) -> None:
+        """It is queued when those under way are asked for, and under way when the queued are."""
+        stage = Stage(RestWorld, changed(ON, events=((0, "reboot"),), queue_delay=10))
+        stage.at("read", nth(0), taking(stage, 6, lambda proceed: proceed()))
+        stage.at("tasks", nth(0), lambda proceed: (proceed(), stage.world.clock.sleep(6))[0])
         assert stage.run().status == 0
         assert len(stage.reboots()) == 2
 
