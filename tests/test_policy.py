@@ -1020,6 +1020,7 @@ class TestSeveralPlugs:
         for plugs in (f"{SERVER},{OTHER_SERVER}", f"{OTHER_SERVER},{SERVER}"):
             stage = Stage(kind, schedule, plug=plugs, power_timeout="120")
             stage.add_server(OTHER_SERVER).timing = NEVER
+            stage.at("offered", nth(0), taking(stage, 15, lambda proceed: proceed()))
             assert stage.run().status == 1
             assert stage.duration() <= 122, "one deadline for all"
             assert len(stage.booted()) == 1
@@ -1101,6 +1102,11 @@ class TestNetwork:
                 b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", *[b"x"] * 60, seconds=0.2
             )
         assert time.monotonic() - begun < 3
+
+    def test_waits_no_longer_for_what_has_no_limit_of_its_own(self) -> None:
+        """As the resolution of a name."""
+        with pytest.raises(agent.NoAnswer, match="within 0.1 s"):
+            agent.within(0.1, lambda: time.sleep(1))
 
 
 @contextlib.contextmanager
