@@ -251,11 +251,12 @@ def _known_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> list
     return [(name, value) for name, _, value in known if value or name != "port"]
 
 
-def _long_option(word: str, rest: list[str], long: Mapping[str, str]) -> Pair:
+def _long_option(word: str, place: int, rest: list[str], long: Mapping[str, str]) -> Pair:
     typed, equals, value = word.partition("=")
     name = long.get(typed[2:].replace("-", "_"))
     if name is None:
-        raise _UsageProblem(f"unknown option {_escaped(typed[:64])}")
+        # Not shown: it may be --password without its "=", followed by the password.
+        raise _UsageProblem(f"argument {place} on the command line is an unknown option")
     if equals:
         return name, value
     if not _takes_value(name):
@@ -292,15 +293,16 @@ def _argument_pairs(arguments: Sequence[str], names: Sequence[str]) -> list[Pair
         raise _UsageProblem("the command line is not UTF-8 text")  # Python made surrogates of it
     while rest:
         word = rest.pop(0)
+        place = len(arguments) - len(rest)
         if word == "--" and not rest:
             break
         if word.startswith("--") and word != "--":
-            pairs.append(_long_option(word, rest, long))
+            pairs.append(_long_option(word, place, rest, long))
         elif word.startswith("-") and word not in ("-", "--"):
             pairs.extend(_short_options(word, rest, short))
         else:
             # Not shown: it may be a password that lost its -p.
-            place = len(arguments) - len(rest) + (word == "--")
+            place += word == "--"
             raise _UsageProblem(f"argument {place} on the command line is not an option")
     return pairs
 

@@ -9,7 +9,6 @@ the exit status must be 0 and the machine must have been cut.
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 import urllib.parse
 from typing import Any
@@ -21,11 +20,6 @@ from tests.canary import arguments_of, pieces_shown
 from tests.faults import FAULTS, REFUSED, Fault, FaultProxy, Schedule
 from tests.harness import SERVER, Agent, Backend, RestBackend, Result, SoapBackend
 from tests.simulator import CLIENT_ID, CLIENT_SECRET
-
-pytestmark = pytest.mark.skipif(
-    "OPEN_DEFECTS" not in os.environ,
-    reason="shows defects that are still open (one huge number in an answer, a redirect of the OAuth2 token request); OPEN_DEFECTS=1 runs it",
-)
 
 
 class OAuth2Backend(RestBackend):

@@ -292,14 +292,29 @@ class TestReboots:
         assert (stage.count("set"), stage.count("reboot")) == (2, 1)
         assert stage.times("reboot")[0] >= 60
 
-    def test_one_that_ovh_never_ended_in_soap_keeps_nobody_from_fencing(self) -> None:
+    def test_one_that_ovh_never_ended_in_soap_does_not_keep_the_server_from_being_cut(
+        self,
+    ) -> None:
+        """But whose end is shown is in doubt: 1. The next run finds a clean past."""
         stage = Stage(World, OFF)
         stage.server.timing = Timing(carried_out=False, queue_reported=True)
         stage.centre.hard_reboot(SERVER, by="operator")
         stage.server.timing = None
+        world = stage.run()
+        assert (world.status, world.was_cut()) == (1, True)
+        last = stage.server.hard_reboots[-1]
+        assert agent.soap_reboot_stage(str(last.start), str(last.end)) == "over"
+
+    def test_a_long_one_in_soap_lends_ours_no_end(self) -> None:
+        """It is over after ours was asked for, and before ours cut anything."""
+        schedule = changed(
+            OFF, cut_delay=200, boot_delay=5, rest=300, reading="A-previous", earlier_reboots=1
+        )
+        stage = Stage(World, schedule)
+        stage.centre.hard_reboot(SERVER, by="operator")
         stage.run()
         assert_cut(stage)
-        assert agent.OTHER_TASK_LIMIT <= stage.duration() < agent.OTHER_TASK_LIMIT + 60
+        assert stage.world.was_cut()
 
     def test_one_under_way_in_soap_is_known_by_its_times(self) -> None:
         for before, clear in (
@@ -307,6 +322,8 @@ class TestReboots:
             (("2026-01-02 03:04:05", "2026-01-02 03:05:05"), True),
             (("2026-01-02 03:04:05", ""), False),
             (("2026-01-02 03:04:05", "2026-01-01 03:05:05"), False),
+            (("2026-01-02 03:04:05", "many"), False),
+            (("many", "2026-01-01 03:05:05"), False),
         ):
             assert agent.SoapHardReboot(None, SERVER, before).is_clear is clear
 
@@ -928,8 +945,9 @@ class TestExitStatus:
     @pytest.mark.parametrize("status", [0, 1, 2])
     def test_is_what_the_run_returns(self, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
         silent = ("define_new_opts", "show_docs", "ask_password", "check_options")
-        for name in (*silent, "exit_on_signals"):
+        for name in silent:
             monkeypatch.setattr(agent, name, lambda *arguments: None)
+        monkeypatch.setattr(agent.ending, "listen", lambda: None)
         monkeypatch.setattr(agent, "process_input", lambda *arguments: {"--action": "off"})
         monkeypatch.setattr(agent, "check_input", lambda known, options, **more: options)
         monkeypatch.setattr(agent.atexit, "register", lambda function: None)
@@ -957,7 +975,7 @@ def signals_kept() -> Iterator[None]:
 @pytest.mark.usefixtures("signals_kept")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_interrupts_once(number: int) -> None:
-    agent.exit_on_signals()
+    agent.Ending().listen()
     with pytest.raises(agent.Interrupted) as interrupted:
         signal.raise_signal(number)
     assert interrupted.value.signal_name == signal.Signals(number).name
