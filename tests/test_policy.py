@@ -308,7 +308,7 @@ class TestReboots:
     def test_a_long_one_in_soap_lends_ours_no_end(self) -> None:
         """It is over after ours was asked for, and before ours cut anything."""
         schedule = changed(
-            OFF, cut_delay=200, boot_delay=5, rest=300, reading="A-previous", earlier_reboots=1
+            OFF, cut_delay=250, boot_delay=5, rest=200, reading="A-previous", earlier_reboots=1
         )
         stage = Stage(World, schedule)
         stage.centre.hard_reboot(SERVER, by="operator")
