@@ -95,6 +95,7 @@ class World:
 
     api = "soap"
     reboot_operation = "dedicatedHardRebootDo"
+    unrelated_operations: tuple[str, ...] = ("login", "logout")
     secrets = (PASSWORD,)
 
     def __init__(self, schedule: Schedule) -> None:
@@ -197,7 +198,7 @@ class World:
             return response
 
         fault = self._fault(number)
-        self._note_refusal(fault)
+        self._note_refusal(fault, subject)
         if fault in LIES:
             response = self._lie(fault, subject, proceed)
         else:
@@ -209,8 +210,8 @@ class World:
             response.body,
         )
 
-    def _note_refusal(self, fault: str) -> None:
-        """Remember a refusal that the agent believes: before anything was granted, or for long."""
+    def _note_refusal(self, fault: str, subject: str) -> None:
+        """Remember a refusal that the agent believes: of a server not yet known, or for long."""
         if fault in REFUSALS:
             self._refused_since = self._refused_since or self.clock.monotonic()
             lasted = self.clock.monotonic() - self._refused_since
@@ -218,7 +219,10 @@ class World:
                 self.refused_at_first = True
         else:
             self._refused_since = 0.0
-            self._granted = self._granted or not fault
+            # A session, or the time of day, is no right to fence this server.
+            self._granted = self._granted or (
+                not fault and subject not in self.unrelated_operations
+            )
 
     def _subject(self, method: str, path: str, body: bytes) -> str:
         found = re.search(rb"Body><[\w-]+:(\w+)", body)
@@ -427,6 +431,7 @@ class RestWorld(World):
 
     api = "rest"
     reboot_operation = f"POST/1.0/dedicated/server/{SERVER}/reboot"
+    unrelated_operations = ("GET/1.0/auth/time",)
     secrets = (APPLICATION_SECRET, CONSUMER_KEY)
 
     def _front_end(self) -> Any:
