@@ -446,27 +446,43 @@ def _stream_handler(put: Put, level: int) -> logging.Handler:
     return handler
 
 
-def _syslog_handler(level: int) -> logging.Handler:
-    """Handler on the C library's syslog: unlike logging's own it never fails without /dev/log."""
-    import logging
-    import syslog
+_SYSLOG = "/dev/log"
+_LOG_DAEMON = 3 << 3  # the facility; this number and the severities are RFC 3164's
 
-    priorities = {
-        logging.DEBUG: syslog.LOG_DEBUG,
-        logging.INFO: syslog.LOG_INFO,
-        logging.WARNING: syslog.LOG_WARNING,
-    }
+
+def _send_to_syslog(lines: Sequence[str]) -> None:
+    """Give lines to the log daemon. What it does not take at once is lost.
+
+    Not syslog(3): that waits for a daemon that hangs, and would keep a node from being fenced.
+
+    :raises OSError: there is no daemon, or it takes no more.
+    """
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.setblocking(False)
+        for line in lines:
+            log.sendto(line.encode(), _SYSLOG)
+
+
+def _syslog_handler(level: int) -> logging.Handler:
+    """Handler that sends each line of a message to syslog."""
+    import logging
+    import time
+
+    severities = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4}
+    sender = f"{_program()}[{os.getpid()}]"
 
     class SyslogHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            priority = priorities.get(record.levelno, syslog.LOG_ERR)
+            priority = _LOG_DAEMON | severities.get(record.levelno, 3)
+            start = f"<{priority}>{time.strftime('%b %e %T')} {sender}: "
             try:
-                for line in _escaped(self.format(record), keep="\n\t").splitlines():
-                    syslog.syslog(priority, line)
-            except Exception:  # such as arguments that do not fit the message's format
+                lines = _escaped(self.format(record), keep="\n\t").splitlines()
+                _send_to_syslog([start + line for line in lines])
+            except Exception:  # nobody listens, or arguments that do not fit the message's format
                 self.handleError(record)
 
-    syslog.openlog(_program(), syslog.LOG_PID, syslog.LOG_DAEMON)
     handler = SyslogHandler(level)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     return handler

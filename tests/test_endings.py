@@ -29,7 +29,6 @@ from tests.canary import arguments_of, pieces_shown
 from tests.harness import OTHER_SERVER, SERVER, Agent, Backend, text
 from tests.simulator import Call, Proceed, Response, SoapFrontEnd, Timing, VirtualClock
 
-
 HANG = 60
 """Seconds that a hanging call would last if nothing ended it."""
 
@@ -424,7 +423,6 @@ class TestSyslog:
         assert result.status == 0, result.stderr
         assert ovh.cuts() == ["rescue12-customer"]
 
-    @pytest.mark.skip(reason="open defect: syslog() blocks when the daemon hangs")
     def test_nobody_reads_it(
         self, our_agent: Agent, ovh: Backend, device: tuple[list[str], socket.socket]
     ) -> None:

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pathlib
+import re
+import socket
 import stat
 import subprocess
 import sys
 import time
-import types
 from collections.abc import Iterator
 
 import pytest
@@ -297,32 +299,38 @@ def test_full_debug_file(toy: Toy) -> None:
     assert (result.returncode, result.stderr) == (0, b"")
 
 
-class Syslog(types.ModuleType):
-    """The syslog module, remembering the lines."""
+class Syslog:
+    """A log daemon's socket, and what came in."""
 
-    def __init__(self) -> None:
-        super().__init__("syslog")
-        self.lines: list[tuple[int, str]] = []
-        self.opened: tuple[object, ...] = ()
-        self.LOG_ERR, self.LOG_WARNING, self.LOG_INFO, self.LOG_DEBUG = 3, 4, 6, 7
-        self.LOG_PID, self.LOG_DAEMON = 1, 24
+    def __init__(self, log: socket.socket) -> None:
+        self._log = log
 
-    def openlog(self, *arguments: object) -> None:
-        self.opened = arguments
-
-    def syslog(self, priority: int, line: str) -> None:
-        assert "\0" not in line
-        self.lines.append((priority, line.encode().decode()))
+    @property
+    def lines(self) -> list[tuple[int, str]]:
+        """Severity and text of the messages since the last look."""
+        start = re.compile(rf"<(\d+)>\w{{3}} [ \d]\d [\d:]{{8}} fence_toy\[{os.getpid()}\]: ")
+        lines = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message = self._log.recv(65536).decode()
+                match = start.match(message)
+                assert match, message
+                facility, severity = divmod(int(match[1]), 8)
+                assert facility == 3  # daemon
+                lines.append((severity, message[match.end() :]))
+        return lines
 
 
 @pytest.fixture
-def syslog(monkeypatch: pytest.MonkeyPatch) -> Iterator[Syslog]:
-    replacement = Syslog()
-    monkeypatch.setitem(sys.modules, "syslog", replacement)
+def syslog(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[Syslog]:
     monkeypatch.setattr(sys, "argv", ["/usr/sbin/fence_toy"])
+    monkeypatch.setattr(fencing, "_SYSLOG", str(tmp_path / "log"))
     root = logging.getLogger()
     level = root.level
-    yield replacement
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(tmp_path / "log"))
+        log.setblocking(False)
+        yield Syslog(log)
     while fencing._handlers:
         root.removeHandler(fencing._handlers.pop())
     root.setLevel(level)
@@ -338,7 +346,6 @@ def test_syslog(syslog: Syslog) -> None:
         handler.handle(record)
     logging.error("%d", "not a number")
     logging.critical("worst")
-    assert syslog.opened == ("fence_toy", 1, 24)
     assert syslog.lines == [
         (6, "INFO: two"),
         (6, "lines, \\x1b[1m and \\udc80 and \\x00"),
