@@ -73,7 +73,8 @@ def main() -> int:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="fence_ovh-demo-"))
     try:
         environment = environment_with_agent(folder)
-        good = all([play(backend(), environment) for backend in BACKENDS])
+        results = [play(backend(), environment) for backend in BACKENDS]
+        good = all(results)
     finally:
         shutil.rmtree(folder)
     print("\nAs it should be." if good else "\nNOT as it should be.")

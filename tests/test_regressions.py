@@ -79,6 +79,11 @@ FOUND: dict[str, tuple[type[World], Schedule]] = {
         RestWorld,
         Schedule(task_purged=20, off_mode="power", **AT_ONCE),
     ),
+    # The first lookup of a netboot whose id OVH had just named.
+    "a_netboot_that_is_offered_is_not_found": (
+        RestWorld,
+        Schedule(faults=((2, "404"),), **AT_ONCE),
+    ),
 }
 
 

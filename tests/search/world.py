@@ -95,7 +95,7 @@ class World:
 
     api = "soap"
     reboot_operation = "dedicatedHardRebootDo"
-    unrelated_operations: tuple[str, ...] = ("login", "logout")
+    first_operations: tuple[str, ...] = ("login", "logout")
     secrets = (PASSWORD,)
 
     def __init__(self, schedule: Schedule) -> None:
@@ -219,10 +219,9 @@ class World:
                 self.refused_at_first = True
         else:
             self._refused_since = 0.0
-            # A session, or the time of day, is no right to fence this server.
-            self._granted = self._granted or (
-                not fault and subject not in self.unrelated_operations
-            )
+            # The agent's first question about the server has to be answered in full.
+            granted = not fault and not subject.startswith(self.first_operations)
+            self._granted = self._granted or granted
 
     def _subject(self, method: str, path: str, body: bytes) -> str:
         found = re.search(rb"Body><[\w-]+:(\w+)", body)
@@ -431,7 +430,7 @@ class RestWorld(World):
 
     api = "rest"
     reboot_operation = f"POST/1.0/dedicated/server/{SERVER}/reboot"
-    unrelated_operations = ("GET/1.0/auth/time",)
+    first_operations = ("GET/1.0/auth/time", f"GET/1.0/dedicated/server/{SERVER}/boot")
     secrets = (APPLICATION_SECRET, CONSUMER_KEY)
 
     def _front_end(self) -> Any:
