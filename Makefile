@@ -5,7 +5,15 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
-.PHONY: help demo check soak mutants lint bench man clean
+# Where `make install` puts things; DESTDIR for packagers.
+prefix ?= /usr
+sbindir ?= $(prefix)/sbin
+datadir ?= $(prefix)/share
+mandir ?= $(datadir)/man
+SHARE = $(DESTDIR)$(datadir)/fence-ovh
+INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
+
+.PHONY: help demo check soak mutants lint bench man install uninstall clean
 
 .DEFAULT_GOAL := help
 
@@ -16,6 +24,7 @@ help:
 	@echo "make mutants  remove the safety decisions one at a time: the tests must notice"
 	@echo "make lint   formatting, style and types"
 	@echo "make bench  what the agent costs in time and memory"
+	@echo "make install, make uninstall  for root; prefix=$(prefix), sbindir, datadir, mandir, DESTDIR"
 	@echo "make man    man/fence_ovh.8, from the agent's own documentation"
 
 # The demo needs the agent's own dependencies only; the tests need more.
@@ -58,6 +67,26 @@ bench: $(VENV)/demo
 
 man:
 	$(PYTHON) fence_ovh -o manpage > man/fence_ovh.8
+
+# Pacemaker looks for agents in /usr/sbin only. Where a package owns that file it is diverted,
+# and comes back with `make uninstall`.
+install:
+	@if [ -z "$(DESTDIR)" ] && dpkg-query -S "$(INSTALLED)" >/dev/null 2>&1; then \
+		dpkg-divert --local --rename --divert "$(INSTALLED).distrib" --add "$(INSTALLED)"; fi
+	install -D -m 644 fence_ovh "$(SHARE)/fence_ovh.py"
+	install -D -m 644 fencing.py LICENSE -t "$(SHARE)"
+	install -D -m 644 man/fence_ovh.8 -t "$(DESTDIR)$(mandir)/man8"
+	$(PYTHON) -m compileall -q -s "$(DESTDIR)" -p / "$(SHARE)"
+	install -d "$(DESTDIR)$(sbindir)"
+	sed "s|@SHARE@|$$(realpath -m --relative-to="$(sbindir)" "$(datadir)/fence-ovh")|" \
+		packaging/launcher > "$(INSTALLED)"
+	chmod 755 "$(INSTALLED)"
+
+uninstall:
+	rm -f "$(INSTALLED)" "$(DESTDIR)$(mandir)/man8/fence_ovh.8"
+	rm -rf "$(SHARE)"
+	@if [ -z "$(DESTDIR)" ] && dpkg-divert --list "$(INSTALLED)" 2>/dev/null | grep -q .; then \
+		dpkg-divert --local --rename --remove "$(INSTALLED)"; fi
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

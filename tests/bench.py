@@ -11,8 +11,9 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 
-from tests import harness
+from tests import harness, rack
 
 RUNS = 15
 SHIPPED_AGENT = pathlib.Path("/usr/sbin/fence_ovh")
@@ -49,10 +50,16 @@ def row(title: str, command: list[str], standard_input: bytes = b"", base: float
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, then what a whole rack costs at once."""
     print(f"{'median of ' + str(RUNS) + ' runs':<44} {'CPU':>9} {'':7} {'wall':>9} {'peak':>11}")
     base = row("/usr/bin/python3 -c pass", [harness.DEBIAN_PYTHON, "-c", "pass"])
-    row("fence_ovh -o metadata", [str(harness.AGENT), "-o", "metadata"], base=base)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            ["make", "-s", "-C", harness.AGENT.parent, "install", f"DESTDIR={folder}"], check=True
+        )
+        installed = f"{folder}/usr/sbin/fence_ovh"
+        row("installed fence_ovh -o metadata", [installed, "-o", "metadata"], base=base)
+    row("copied fence_ovh -o metadata", [str(harness.AGENT), "-o", "metadata"], base=base)
     if SHIPPED_AGENT.exists():
         row("shipped fence_ovh -o metadata", [str(SHIPPED_AGENT), "-o", "metadata"], base=base)
     for backend_class in harness.BACKENDS:
@@ -61,6 +68,8 @@ def main() -> None:
             options = harness.lines(backend.options("monitor"))
             command = [sys.executable, str(harness.AGENT)]
             row(f"fence_ovh monitor, {backend.name}", command, options, base)
+    print()
+    sys.exit(rack.main())
 
 
 if __name__ == "__main__":

@@ -118,10 +118,8 @@ def _start(options: dict[str, Any]) -> subprocess.Popen[str]:
     )
 
 
-def main() -> int:
+def main(size: int = 50, rate_limit: int = 10) -> int:
     """Print the table; 1 when a server was not fenced."""
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    rate_limit = int(sys.argv[2]) if len(sys.argv) > 2 else 10
     with contextlib.suppress(BrokenPipeError):
         print(f"{size} agents at once, one account, {rate_limit} requests a second", flush=True)
         outcome = fence(size, rate_limit, power_timeout=900, shell_timeout=30, login_timeout=30)
@@ -138,4 +136,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(int, sys.argv[1:])))

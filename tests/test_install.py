@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`make install` and `make uninstall`, into a folder of their own."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests import harness
+from tests.harness import Agent, Backend
+
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+
+FOLDERS = ["prefix=/opt/ha", "sbindir=/opt/ha/bin/fencing"]
+
+
+def make(target: str, root: pathlib.Path, *variables: str) -> None:
+    command = ["make", "-s", "-C", str(harness.AGENT.parent), target, f"DESTDIR={root}", *variables]
+    subprocess.run(command, check=True)
+
+
+@pytest.fixture(params=[[], FOLDERS], ids=["usr", "other folders"])
+def installed(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Agent]:
+    make("install", tmp_path, *request.param)
+    yield Agent([str(next(tmp_path.rglob("*/fence_ovh")))])
+    make("uninstall", tmp_path, *request.param)
+    assert not [path for path in tmp_path.rglob("*") if not path.is_dir()]
+
+
+def test_says_the_same_of_itself(installed: Agent, our_agent: Agent) -> None:
+    for action in ("metadata", "manpage"):
+        expected = our_agent.run({"action": action})
+        assert installed.run({"action": action}) == expected
+        assert expected.status == 0
+
+
+def test_is_compiled_once(installed: Agent) -> None:
+    """What makes it quick: neither module is compiled at a start."""
+    command = [harness.DEBIAN_PYTHON, "-S", "-v", installed.command[0], "-o", "metadata"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    for module in ("fence_ovh", "fencing"):
+        cached = rf"# code object from '.*/share/fence-ovh/__pycache__/{module}\."
+        assert re.search(cached, result.stderr)
+
+
+def test_fences(installed: Agent, ovh: Backend) -> None:
+    if missing := harness.missing_for_debian(ovh.module):
+        pytest.skip(missing)
+    agent = Agent(installed.command, harness.debian_environment(ovh.module))
+    assert agent.run(ovh.options("off")).status == 0
+    assert ovh.cuts() == ["rescue12-customer"]
+    assert agent.run(ovh.options("status")).status == 2
