@@ -1330,3 +1330,30 @@ def run_command(
     message = "exit status %d, %d bytes on standard output, %d on standard error"
     _logger().debug(message, status, len(output), len(errors))
     return status, output.decode(errors="replace"), errors.decode(errors="replace")
+
+
+# --- Beside other agents ---------------------------------------------------------------------
+
+_DISTRIBUTION = "/usr/share/fence/fencing.py"
+
+
+def _step_aside() -> None:
+    """Leave this module's name to the distribution's library when a foreign agent imports it.
+
+    Python looks for a module beside the program first: a copy of this file in the folder of all
+    agents would be imported by every one of them.
+    """
+    program = os.path.realpath(sys.argv[0])
+    beside = os.path.dirname(program) == os.path.dirname(os.path.realpath(__file__))
+    ours = os.path.basename(program) == "fence_ovh"
+    if ours or not beside or not os.path.isfile(_DISTRIBUTION):
+        return
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location(__name__, _DISTRIBUTION)
+    if spec and spec.loader:
+        sys.modules[__name__] = module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+_step_aside()

@@ -39,3 +39,11 @@ def agent(
 def our_agent() -> harness.Agent:
     """The agent with our library only: for input that the distribution's does not refuse."""
     return harness.agent_with_our_library()
+
+
+@pytest.fixture
+def namespace() -> None:
+    """Skips the test where there are no mount namespaces."""
+    reason = harness.why_no_namespace()
+    if reason:
+        pytest.skip(reason)

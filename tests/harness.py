@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
 import sys
@@ -156,6 +157,23 @@ def missing_for_debian(module: str) -> str | None:
     except OSError:
         return f"{DEBIAN_PYTHON} is missing"
     return None if found.returncode == 0 else f"{DEBIAN_PYTHON} has no {module}"
+
+
+def in_namespace(command: list[str], *preparations: list[str]) -> list[str]:
+    """A command that runs in a mount namespace of its own, after some preparations."""
+    script = " && ".join([*(shlex.join(each) for each in preparations), 'exec "$@"'])
+    return ["unshare", "--mount", "sh", "-c", script, "sh", *command]
+
+
+def why_no_namespace() -> str | None:
+    """Why there is no mount namespace to be had; None if there is."""
+    if os.geteuid() != 0:
+        return "a mount namespace needs root"
+    if not shutil.which("unshare"):
+        return "unshare is missing"
+    command = ["unshare", "--mount", "mount", "--bind", "/etc/hosts", "/etc/resolv.conf"]
+    tried = subprocess.run(command, capture_output=True, check=False)
+    return None if tried.returncode == 0 else f"no mount namespace here: {text(tried.stderr)}"
 
 
 class Backend:

@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +25,7 @@ import pytest
 import fencing
 from tests import agent_module, harness
 from tests.canary import arguments_of, pieces_shown
-from tests.harness import OTHER_SERVER, SERVER, Agent, Backend, text
+from tests.harness import OTHER_SERVER, SERVER, Agent, Backend, in_namespace, text
 from tests.simulator import Call, Proceed, Response, SoapFrontEnd, Timing, VirtualClock
 
 HANG = 60
@@ -110,31 +109,6 @@ def is_connecting(port: int) -> bool:
     """Whether somebody waits for a connection to that port, as the kernel tells."""
     wanted = f"0100007F:{port:04X} 02"
     return pathlib.Path("/proc/net/tcp").read_text().count(wanted) > 1
-
-
-def in_namespace(command: list[str], *preparations: list[str]) -> list[str]:
-    """A command that runs in a mount namespace of its own, after some preparations."""
-    script = " && ".join([*(shlex.join(each) for each in preparations), 'exec "$@"'])
-    return ["unshare", "--mount", "sh", "-c", script, "sh", *command]
-
-
-def why_no_namespace() -> str | None:
-    """Why there is no mount namespace to be had; None if there is."""
-    if os.geteuid() != 0:
-        return "a mount namespace needs root"
-    if not shutil.which("unshare"):
-        return "unshare is missing"
-    command = ["unshare", "--mount", "mount", "--bind", "/etc/hosts", "/etc/resolv.conf"]
-    tried = subprocess.run(command, capture_output=True, check=False)
-    return None if tried.returncode == 0 else f"no mount namespace here: {text(tried.stderr)}"
-
-
-@pytest.fixture
-def namespace() -> None:
-    """Skips the test where there are no mount namespaces."""
-    reason = why_no_namespace()
-    if reason:
-        pytest.skip(reason)
 
 
 class TestSignals:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fencing import RELEASE_VERSION
 from tests import harness
 from tests.harness import Agent, Backend
 
@@ -55,3 +56,48 @@ def test_fences(installed: Agent, ovh: Backend) -> None:
     assert agent.run(ovh.options("off")).status == 0
     assert ovh.cuts() == ["rescue12-customer"]
     assert agent.run(ovh.options("status")).status == 2
+
+
+ALL_AGENTS = """
+for agent in /usr/sbin/fence_*; do [ "$agent" = /usr/sbin/fence_ovh ] || echo "$agent"; done |
+grep -v distrib | xargs -P 2 -I{} sh -c 'echo {} $({} -o metadata 2>&1 </dev/null | md5sum)' | sort
+"""
+
+# On a copy of /usr and /var that is gone with the namespace.
+AMONG_OTHERS = f"""
+set -e
+mount -t tmpfs none "$1"
+for folder in usr var; do
+    mkdir -p "$1/$folder/upper" "$1/$folder/work"
+    mount -t overlay none /$folder -o "lowerdir=/$folder,upperdir=$1/$folder/upper,\
+workdir=$1/$folder/work"
+done
+cd "$2"
+all_agents() {{ {ALL_AGENTS} }}
+all_agents
+echo
+cp fencing.py /usr/sbin/
+all_agents
+rm /usr/sbin/fencing.py
+make -s install >/dev/null
+fence_ovh -V
+all_agents
+make -s uninstall >/dev/null
+echo
+dpkg --verify fence-agents
+find "$1/usr/upper" -type f ! -name '*.pyc'
+"""
+
+
+def test_leaves_all_other_agents_as_they_were(namespace: None, tmp_path: pathlib.Path) -> None:
+    if not harness.DISTRIBUTION_LIBRARY.exists():
+        pytest.skip(f"{harness.DISTRIBUTION_LIBRARY} (package fence-agents) is missing")
+    script = ["sh", "-c", AMONG_OTHERS, "sh", str(tmp_path), str(harness.AGENT.parent)]
+    result = subprocess.run(["unshare", "--mount", *script], stdout=subprocess.PIPE, text=True)
+    assert result.returncode == 0
+    before, rest = result.stdout.split("\n\n", 1)
+    installed, left = rest.split("\n\n", 1)
+    assert before.count("/usr/sbin/fence_") > 50
+    assert installed == f"{before}\n{RELEASE_VERSION}\n{before}"
+    # dpkg-divert brings a package's file back by a rename, so it is in the upper layer.
+    assert left.split() in ([], [f"{tmp_path}/usr/upper/sbin/fence_ovh"])
