@@ -60,7 +60,7 @@ def harmless() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agent, "run", call)
-        patch.setattr(agent, "exit_on_signals", lambda: None)
+        patch.setattr(agent.Ending, "listen", lambda ending: None)
         patch.setattr(agent.atexit, "register", lambda function: None)
         patch.setattr(fencing, "_run", lambda command, timeout, env=None: (1, b"", b""))
         patch.setattr(fencing, "_syslog_handler", logging.NullHandler)
