@@ -1345,8 +1345,8 @@ def _step_aside() -> None:
     """
     program = os.path.realpath(sys.argv[0])
     beside = os.path.dirname(program) == os.path.dirname(os.path.realpath(__file__))
-    ours = os.path.basename(program) == "fence_ovh"
-    if ours or not beside or not os.path.isfile(_DISTRIBUTION):
+    foreign = beside and os.path.isfile(program) and os.path.basename(program) != "fence_ovh"
+    if not foreign or not os.path.isfile(_DISTRIBUTION):
         return
     from importlib.util import module_from_spec, spec_from_file_location
 
