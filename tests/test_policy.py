@@ -1104,6 +1104,16 @@ class TestNetwork:
         answer = self.exchange(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n")
         assert (answer.status, answer.headers["location"]) == (302, "/x")
 
+    def test_nor_does_a_session_of_the_library(self) -> None:
+        """It would take the client secret elsewhere."""
+        pytest.importorskip("ovh")
+        agent.import_ovh()
+        import requests
+
+        redirect = b"HTTP/1.1 307 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"
+        with one_answer([redirect]) as url, pytest.raises(requests.TooManyRedirects):
+            requests.Session().post(url, data=b"x", timeout=2)
+
     def test_takes_no_part_for_the_whole(self) -> None:
         with pytest.raises(agent.NoAnswer, match="cut short"):
             self.exchange(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}")
