@@ -67,6 +67,7 @@ class TestOff:
         assert result.status == 1
         assert ovh.cuts() == []
         assert "Success" not in result.stdout
+        assert f"{SERVER} was left with its netboot rescue12-customer" in result.stderr
 
     def test_starts_over_when_somebody_changes_the_netboot(
         self, agent: Agent, ovh: Backend

@@ -213,7 +213,9 @@ class TestSignals:
 
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             ends = list(pool.map(run, range(2, lines, 6)))
-        good = re.compile(r"1 [^\n]* ERROR: ended by SIGTERM\n")
+        good = re.compile(
+            r"1 [^\n]* ERROR: ended by SIGTERM\n[^\n]* ERROR: \S+ was left with [^\n]*\n"
+        )
         assert not [end for end in ends if not good.fullmatch(end[1])]
 
     def test_a_second_one_during_the_logout_changes_nothing(

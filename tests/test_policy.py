@@ -771,6 +771,38 @@ class TestDeadline:
         assert deadline.limit(7) == 7
 
 
+class TestWhatIsLeft:
+    """After a failed off or on one line says what the server was left with."""
+
+    @both
+    @pytest.mark.parametrize(
+        ("step", "fault", "left"),
+        [
+            ("offered", "bad_gateway", "its netboot as it was, no hard reboot asked for"),
+            ("set", "bad_gateway", "or as it was, no hard reboot asked for"),
+            ("set", "ignored", "its netboot hd (id 1), no hard reboot asked for"),
+            ("reboot", "lost_before", "its netboot rescue12-customer (id 230242), hard reboot ask"),
+            ("reboot", "", "hard reboot accepted by OVH and not proven to be over"),
+        ],
+    )
+    def test_is_said_in_one_line(self, kind: type[World], step: str, fault: str, left: str) -> None:
+        stage = Stage(kind, changed(OFF, never=9), power_timeout="60")
+        if fault:
+            stage.at(step, always, getattr(stage, fault))
+        assert stage.run().status == 1
+        (line,) = stage.said("was left with")
+        assert left in line
+        assert f"next: fence_ovh -n {SERVER} -o status" in line
+        assert ("-o on" in line) == (step != "offered")
+
+    @both
+    def test_is_not_said_after_success(self, kind: type[World]) -> None:
+        stage = Stage(kind, OFF)
+        stage.run()
+        assert_cut(stage)
+        assert not stage.said("was left with")
+
+
 class TestRefusals:
     @both
     def test_at_the_first_contact_is_an_answer(self, kind: type[World]) -> None:

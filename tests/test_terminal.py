@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -15,14 +16,26 @@ from tests.simulator import Timing
 @pytest.fixture
 def terminal(ovh: Backend) -> Iterator[pexpect.spawn]:
     """`fence_ovh -o off` on a terminal, without a password."""
+    child = spawn_off(ovh, {"TERM": "xterm"})
+    yield child
+    child.close(force=True)
+
+
+def spawn_off(ovh: Backend, environment: dict[str, str], columns: int = 200) -> pexpect.spawn:
+    """Start `fence_ovh -o off` without a password on a terminal."""
     ovh.data_centre.timing = Timing(cut_delay=0.5, boot_delay=0.5, reboot_duration=4.0)
     words = [str(AGENT)]
     for name, value in ovh.options("off", stonith_status_sleep=2).items():
         if name not in ("nodename", "agent", "passwd"):
             words.append(f"--{'username' if name == 'login' else name.replace('_', '-')}={value}")
-    child = pexpect.spawn(sys.executable, words, encoding="utf-8", timeout=60, dimensions=(24, 70))
-    yield child
-    child.close(force=True)
+    return pexpect.spawn(
+        sys.executable,
+        words,
+        encoding="utf-8",
+        timeout=60,
+        dimensions=(24, columns),
+        env={**os.environ, **environment},
+    )
 
 
 def give_password(terminal: pexpect.spawn, ovh: Backend) -> str:
@@ -48,5 +61,37 @@ def test_a_missing_password_is_asked_for_without_echo(
 def test_one_status_line_says_what_is_waited_for(terminal: pexpect.spawn, ovh: Backend) -> None:
     give_password(terminal, ovh)
     terminal.expect(rf"{SERVER}: waiting for the hard reboot to be over, \d+ s")
-    terminal.expect(r"\r\x1b\[K")
+    terminal.expect("\r +\r")
     terminal.expect("Success: Powered OFF")
+    assert "\x1b" not in (terminal.before or "")
+
+
+def test_a_dumb_terminal_gets_no_status_line(ovh: Backend) -> None:
+    """TERM=dumb: what it shows cannot be written over."""
+    child = spawn_off(ovh, {"TERM": "dumb"})
+    give_password(child, ovh)
+    child.expect("Success: Powered OFF")
+    assert "waiting for" not in child.before
+
+
+def test_a_narrow_terminal_gets_one_line_not_two(ovh: Backend) -> None:
+    child = spawn_off(ovh, {"TERM": "xterm"}, columns=30)
+    give_password(child, ovh)
+    child.expect("Success: Powered OFF")
+    lines = [line for line in child.before.replace("\n", "\r").split("\r") if line.strip()]
+    assert lines
+    assert all(len(line) < 30 for line in lines)
+
+
+def test_ctrl_c_says_what_was_set_in_motion_and_how_to_undo_it(
+    terminal: pexpect.spawn, ovh: Backend
+) -> None:
+    give_password(terminal, ovh)
+    terminal.expect(f"{SERVER}: waiting for the hard reboot to be over")
+    terminal.sendintr()
+    terminal.expect("ended by SIGINT")
+    terminal.expect(f"{SERVER} was left with its netboot rescue12-customer .*, hard reboot acc")
+    terminal.expect(r"-o on \(to boot it from disk\)")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 1
