@@ -122,6 +122,14 @@ _DEFAULTS = {
     "delay": "0", "power_timeout": "20", "shell_timeout": "3", "login_timeout": "5",
     "power_wait": "0", "stonith_status_sleep": "1", "retry_on": "1",
 }  # fmt: skip
+# Up to which order, and the heading of these options in `-h`.
+_GROUPS = (
+    (1, "What to do, and where"),
+    (49, "For this device"),
+    (99, "Messages and help"),
+    (199, "Formats"),
+    (sys.maxsize, "Time limits and repetitions"),
+)
 _COMPANIONS = {"passwd": "passwd_script", "port": "separator"}
 _ON_REQUEST = ("login", "passwd", "passwd_script", "port", "separator", "method")
 _ALWAYS = [row[0] for row in _OPTIONS if row[0] not in _ON_REQUEST]
@@ -788,11 +796,28 @@ def _option_help(name: str, width: int) -> list[str]:
     return [head, *(" " * indent + line for line in lines)]
 
 
-def _usage_text(names: Iterable[str], width: int) -> str:
-    lines = ["Usage:", f"\t{_program()} [options]", "Options:"]
-    for name in _sorted_names(names):
-        lines += _option_help(name, width)
+def _usage_text(names: Iterable[str], width: int, docs: Mapping[str, Any]) -> str:
+    program = _program()
+    lines = ["Usage:", f"   {program} [options]", f"   {program} < lines of name=value"]
+    left = _sorted_names(names)
+    for last, heading in _GROUPS:
+        group = [name for name in left if all_opt[name].get("order", 0) <= last]
+        left = left[len(group) :]
+        lines += ["", f"{heading}:"] if group else []
+        for name in group:
+            lines += _option_help(name, width)
+    if docs.get("examples"):
+        lines += ["", "Examples:", *_indented(str(docs["examples"]), width)]
     return "\n".join(lines) + "\n"
+
+
+def _indented(text: str, width: int) -> list[str]:
+    """Prose wrapped, examples as they are; no blank line between the two."""
+    lines = []
+    for line in filter(str.strip, text.splitlines()):
+        is_example = line.startswith("    ")
+        lines += [f"   {line}"] if is_example else [f"   {part}" for part in _wrap(line, width - 4)]
+    return lines
 
 
 def _xml(text: object) -> str:
@@ -898,7 +923,8 @@ def _roff_blocks(text: str) -> list[str]:
         if kind != previous and previous == "example":
             lines += [".EE", ".RE"]
         if kind != previous and kind != "blank":
-            lines += [".PP"] if kind == "prose" else [".PP", ".RS 4", ".EX"]
+            lines += [".PP"] if lines or kind == "example" else []
+            lines += [] if kind == "prose" else [".RS 4", ".EX"]
         if kind == "example":
             lines.append("\\&" + _roff_literal(line[4:]))
         elif kind == "prose":
@@ -927,6 +953,19 @@ def _man_option(name: str) -> list[str]:
     return lines
 
 
+def _man_sections(sections: Iterable[tuple[str, Any]]) -> list[str]:
+    """Sections of text, or of pairs of what is explained and its explanation."""
+    lines = []
+    for heading, content in sections:
+        lines.append(f'.SH "{_roff(heading)}"')
+        if isinstance(content, str):
+            lines += _roff_blocks(content)
+            continue
+        for term, text in content:
+            lines += [".TP", f"\\fB{_roff_literal(term)}\\fR", *_roff_blocks(text)]
+    return lines
+
+
 def _man_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
     program = str(docs.get("agent_name") or _program())
     title = _roff_literal(program)
@@ -936,9 +975,12 @@ def _man_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
         f"{title} \\- {_roff_prose(str(docs['shortdesc']))}",
         ".SH SYNOPSIS",
         f"\\fB{title}\\fR [\\fIoptions\\fR]",
+        ".br",
+        f"\\fB{title}\\fR < \\fIlines of name=value\\fR",
         ".SH DESCRIPTION",
         *_roff_blocks(str(docs["longdesc"])),
-        ".SH PARAMETERS",
+        *_man_sections(docs.get("introduction", [])),
+        ".SH OPTIONS",
         "Options come from the command line or, when that is empty, from standard input as",
         "\\fIname\\fR=\\fIvalue\\fR lines.",
     ]
@@ -950,8 +992,7 @@ def _man_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
     lines.append('.SH "EXIT STATUS"')
     for status, text in _EXIT_STATUS:
         lines += [".TP", f"\\fB{status}\\fR", _roff_prose(text)]
-    for heading, text in docs.get("sections", []):
-        lines += [f'.SH "{_roff(heading)}"', *_roff_blocks(text)]
+    lines += _man_sections(docs.get("sections", []))
     return "\n".join(lines) + "\n"
 
 
@@ -960,13 +1001,15 @@ def show_docs(options: Options, docs: Mapping[str, Any]) -> None:
 
     :param options: what `check_input` returned
     :param docs: `shortdesc`, `longdesc`, `vendorurl`; optionally `agent_name`, `symlink` (pairs of
-        name and description) and `sections`: pairs of heading and text that the manual page ends
-        with, where blank lines separate paragraphs and lines indented by four spaces are examples
+        name and description), `examples` that `-h` ends with, and `introduction` and `sections`:
+        pairs of heading and text before and after what the manual page says of the options. Blank
+        lines separate paragraphs, lines indented by four spaces are examples. Instead of a text
+        there may be a list of pairs: what is explained, and its explanation
     :raises SystemExit: with 0, or with 1 when standard output does not take the text
     """
     device_opt = options["device_opt"]
     if "--help" in options:
-        _print_or_fail(_usage_text(_option_names(device_opt), _terminal_width()))
+        _print_or_fail(_usage_text(_option_names(device_opt), _terminal_width(), docs))
     elif "--version" in options:
         _print_or_fail(RELEASE_VERSION + "\n")
     elif options["--action"] == "metadata":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -126,20 +128,67 @@ def test_manual_page_renders_without_warnings() -> None:
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "MANWIDTH": "80"},
     )
     assert done.stderr == ""
-    for heading in (
+    headings = [line for line in done.stdout.splitlines() if line[:1].isupper()][1:]
+    assert headings == [
+        "NAME",
         "SYNOPSIS",
+        "DESCRIPTION",
         "HOW IT WORKS",
-        "WHAT STATUS CANNOT KNOW",
+        "CHOICE OF THE API",
+        "OPTIONS",
+        "ACTIONS",
         "EXIT STATUS",
+        "WHAT STATUS CANNOT KNOW",
+        "THE RESCUE MAIL ADDRESS",
+        "FILES",
+        "ENVIRONMENT",
         "EXAMPLES",
-    ):
-        assert heading in done.stdout
+        "SECURITY",
+        "DIAGNOSTICS",
+        "SEE ALSO",
+    ]
+
+
+ERRORS = ("Fault", "Denied", "NoNetboot", "RebootFailed", "Unfit", "OutOfTime", "NoAnswer")
+
+
+def message_texts() -> list[list[str]]:
+    """The constant words of each warning and error of the agent, in pieces."""
+    found = []
+    for node in ast.walk(ast.parse(AGENT.read_text("utf-8"))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            continue
+        arguments = node.args
+        if node.func.id == "log" and ast.unparse(arguments[0]) in ("'warning'", "'error'"):
+            message = arguments[1]
+        elif node.func.id in ERRORS:
+            message = arguments[2 if len(arguments) > 1 else 0]
+        else:
+            continue
+        constants = [each.value for each in ast.walk(message) if isinstance(each, ast.Constant)]
+        pieces = re.split("%[.0-9]*[a-z]|;", "%s".join(filter(None, map(str, constants))))
+        found.append([stripped for piece in pieces if len(stripped := piece.strip(" :;()[]")) > 6])
+    return [pieces for pieces in found if pieces]
+
+
+def test_the_manual_page_explains_every_message(our_agent: Agent) -> None:
+    page = our_agent.run(None, "-o", "manpage").stdout.partition('.SH "DIAGNOSTICS"')[2]
+    plain = page.replace("\\-", "-").replace("\\(dq", '"').replace("\\(aq", "'")
+    texts = message_texts()
+    assert len(texts) > 30
+    assert [pieces for pieces in texts if not any(piece in plain for piece in pieces)] == []
 
 
 def test_help_and_version(our_agent: Agent) -> None:
     result = our_agent.run(None, "-h")
     assert result.status == 0
-    assert "--rescue-boot" in result.stdout
+    for words in (
+        "--rescue-boot",
+        "\nFor this device:\n",
+        "\nExamples:\n",
+        "\n       fence_ovh -o ",
+    ):
+        assert words in result.stdout
     result = our_agent.run(None, "-V")
     assert result.status == 0
     assert result.stdout.strip()

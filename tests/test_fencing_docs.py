@@ -144,7 +144,8 @@ def test_usage_fits_the_terminal(toy: Toy, width: int) -> None:
     result = toy.run("-h", "-o", "off", COLUMNS=str(width))
     assert (result.returncode, result.stderr) == (0, b"")
     lines = result.stdout.decode().splitlines()
-    assert lines[:2] == ["Usage:", "\tfence_toy [options]"]
+    assert lines[:2] == ["Usage:", "   fence_toy [options]"]
+    assert "For this device:" in lines
     assert all(len(line) <= width for line in lines)
     words = " ".join(result.stdout.decode().split())
     assert "-k, --toy-kind=[kind] Kind of the toy (default: Alpha)" in words
