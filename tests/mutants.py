@@ -75,7 +75,7 @@ MUTANTS = mutants(
     ("rest: a netboot without a type", "if not kind or not kernel:", "if not kernel:"),
     ("rest: netboots are remembered", "        self._known.clear()\n", ""),
     ("rest: the list of netboots is remembered", "        del self._offered[server, kind]\n", ""),
-    ("no netboot is final at once", "isinstance(error, NoNetboot) or", "False or"),
+    ("no netboot is final at once", "(NoNetboot, Contradiction)", "Contradiction"),
     # The order of things
     (
         "the netboot is not read back",
@@ -242,6 +242,7 @@ MUTANTS = mutants(
     ("no refusal is final", "if not known or now - self._denied_since >= self._fencing.denied_for:", "if False:"),
     ("a refusal at first is no answer", "if not known or now", "if now"),
     ("refusals add up over faults", "        elif isinstance(error, Fault):\n            self._denied_since = None\n", "        elif isinstance(error, Fault):\n            pass\n"),
+    ("soap: a login granted before is refused for good", "Contradiction(*error.args) if self._was_let_in else error", "error"),
     ("nothing was ever granted", "                self._fencing.granted.add(self.server)\n", ""),
     ("Retry-After is not honoured", 'return pause + min(getattr(error, "retry_after", 0), LONGEST_RETRY_AFTER)', "return pause"),
     ("Retry-After has no limit", 'min(getattr(error, "retry_after", 0), LONGEST_RETRY_AFTER)', 'getattr(error, "retry_after", 0)'),
@@ -263,7 +264,7 @@ MUTANTS = mutants(
     ("silence is not silent", "        logger.propagate = False\n", ""),
     ("the session stays open", "                self._exchange(\"logout\", \"\", [session], LOGOUT_LIMIT)", "                pass"),
     ("a log-out takes as long as it takes", "[session], LOGOUT_LIMIT)", "[session])"),
-    ("the session of a failed run stays open", "    finally:\n        api.close()\n    return 1", "    return 1"),
+    ("the session of a failed run stays open", "        api.close()\n    return 1", "    return 1"),
     # Hostile answers
     ("entity bombs are read", '            raise ValueError("document type")', "            pass"),
     ("a redirect is followed", "        self._opener.add_handler(urllib.request.HTTPHandler())\n", "        self._opener.add_handler(urllib.request.HTTPHandler())\n        self._opener.add_handler(urllib.request.HTTPRedirectHandler())\n        self._opener.add_handler(urllib.request.HTTPErrorProcessor())\n"),

@@ -21,6 +21,11 @@ FOUND: dict[str, tuple[type[World], Schedule]] = {
         World,
         Schedule(outages=((0, 56, "slow"),), session_lifetime=7, **AT_ONCE),
     ),
+    # The session ended before its first use, and the login that was granted before is refused once.
+    "a_login_is_refused_in_passing": (
+        World,
+        Schedule(faults=((1, "time-out before"), (4, "401")), session_lifetime=7, **AT_ONCE),
+    ),
     # The seconds of a reboot that waits in the queue were counted from an answer "start: many".
     "seconds_are_counted_from_a_garbled_start": (
         World,
