@@ -131,6 +131,8 @@ _GROUPS = (
     (sys.maxsize, "Time limits and repetitions"),
 )
 _COMPANIONS = {"passwd": "passwd_script", "port": "separator"}
+# How the names begin that cluster software sends to every agent (case and all).
+_ROUTINE = ("agent", "name", "domain", "crm_feature_set", "CRM_meta_", "pcmk_")
 _ON_REQUEST = ("login", "passwd", "passwd_script", "port", "separator", "method")
 _ALWAYS = [row[0] for row in _OPTIONS if row[0] not in _ON_REQUEST]
 
@@ -244,16 +246,51 @@ def _pair(line: str) -> tuple[str, str]:
     return name.strip(" \t").replace("-", "_"), value
 
 
-def _known_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> list[Pair]:
-    """Pairs of known options, the ones that win last: the newer of two names, then the later pair.
-
-    An empty plug counts as none, or it would hide the one given by another name.
-    """
+def _ranks(names: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Each name that standard input may have: the option it means, and which of several wins."""
     ranks = {"option": ("action", 1)}
     if "port" in names:
         ranks["nodename"] = ("port", 0)
     for name in names:
         ranks.update({name: (name, 1), _newer(name): (name, 2)})
+    return ranks
+
+
+def _look_at_unknown_names(lines: Iterable[tuple[int, str]], names: Iterable[str]) -> None:
+    """Warn of each name that looks like a misspelt one. A name is not shown: it may be a secret.
+
+    Clusters send names of their own, which are passed over, but no white space in one, and always
+    an action. Without it the default would switch a machine off that somebody wanted to look at:
+    `sh` has an `echo` that does not know -e and prints it before the first name.
+
+    :raises _UsageProblem: white space in a name, or a misspelt action and no other
+    """
+    ranks = _ranks(names)
+    given = {number: _pair(line)[0] for number, line in lines}
+    for number, name in given.items():
+        if len(name.split()) > 1:
+            why = "white space in a name (echo -e does that in some shells: use printf)"
+            raise _UsageProblem(f"standard input, line {number}: {why}")
+        meant = "" if name in ranks or name.startswith(_ROUTINE) else _resembled(name, ranks)
+        if meant and ranks[meant][0] == "action" and not {"action", "option"} & set(given.values()):
+            raise _UsageProblem(f"standard input, line {number}: no action, but a name like it")
+        if meant:
+            message = "standard input, line %d: ignored; its name is unknown, but resembles %s"
+            _logger().warning(message, number, meant)
+
+
+def _resembled(name: str, known: Iterable[str]) -> str:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name.lower(), known, 1, 0.81)), "")
+
+
+def _known_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> list[Pair]:
+    """Pairs of known options, the ones that win last: the newer of two names, then the later pair.
+
+    An empty plug counts as none, or it would hide the one given by another name.
+    """
+    ranks = _ranks(names)
     known = [(*ranks[name], value) for name, value in pairs if name in ranks]
     known.sort(key=lambda item: item[1])
     return [(name, value) for name, _, value in known if value or name != "port"]
@@ -352,6 +389,7 @@ def _stdin_pairs(names: Sequence[str]) -> list[Pair]:
     odd = [str(number) for number, line in lines if "=" not in line]
     if odd:
         _logger().warning("standard input: no '=' in line %s: ignored", ", ".join(odd[:10]))
+    _look_at_unknown_names([(number, line) for number, line in lines if "=" in line], names)
     pairs = [_pair(line) for _, line in lines if "=" in line]
     # Each name once: repeating raises the verbosity on the command line only.
     return list(dict(_known_pairs(pairs, names)).items())

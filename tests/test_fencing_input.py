@@ -154,8 +154,15 @@ def test_switches_on_stdin(read: Input) -> None:
         (b"action=on\n\npasswd=hunter2\xff", "standard input, line 3: not UTF-8 text"),
         (b"passwd=" + b"hunter2" * 150000, "standard input is longer than 64 KiB"),
         (b"quiet=hunter2", "--quiet is a switch: its value must be yes or no (or 1, 0, ...)"),
+        (
+            b"-e action=monitor\npasswd=hunter2",
+            "standard input, line 1: white space in a name "
+            "(echo -e does that in some shells: use printf)",
+        ),
+        (b"plug=a\nactoin=on", "standard input, line 2: no action, but a name like it"),
+        (b"ACTION=on", "standard input, line 1: no action, but a name like it"),
     ],
-    ids=["empty", "comment", "NUL", "not UTF-8", "too long", "switch"],
+    ids=["empty", "comment", "NUL", "not UTF-8", "too long", "switch", "echo", "actoin", "ACTION"],
 )
 def test_wrong_stdin(toy: Toy, data: bytes, message: str) -> None:
     result = toy.run(stdin=data)

@@ -7,6 +7,7 @@ import pathlib
 
 import pytest
 
+from tests import harness
 from tests.harness import PASSWORD, SERVER, Agent, Backend
 
 
@@ -145,3 +146,19 @@ def test_unknown_names_are_passed_over(our_agent: Agent, ovh: Backend) -> None:
         ovh.options("status", crm_feature_set="3.16", CRM_meta_x="y", domain="z")
     )
     assert (result.status, result.stdout) == (0, "Status: ON\n"), SERVER
+
+
+@pytest.mark.parametrize("first", ["-e action=status", "actoin=status"])
+def test_a_misspelt_action_is_no_reboot(our_agent: Agent, ovh: Backend, first: str) -> None:
+    """`echo -e` of sh prints the -e; and reboot is the default."""
+    text = harness.lines(without(ovh.options("status"), "action"))
+    result = our_agent.run(first.encode() + b"\n" + text)
+    assert result.status == 1
+    assert "line 1" in result.stderr
+    assert ovh.calls() == []
+
+
+def test_a_misspelt_name_is_told(our_agent: Agent, ovh: Backend) -> None:
+    result = our_agent.run(ovh.options("status", metod="onoff"))
+    assert result.status == 0
+    assert "ignored; its name is unknown, but resembles method" in result.stderr
