@@ -25,7 +25,14 @@ WRONG_VALUES = {
     "delay": ["-1"],
     "method": ["cyclone"],
     "plug": ["ns1 234", "ns1/../../me", "ns1'", 'a"b', "ns1\x07", "-ns1", "ns_1", "x" * 254, "ü"],
-    "api_url": ["ftp://x", "https://", "javascript:x", "https://a b", "file:///etc/passwd"],
+    "api_url": [
+        "ftp://x",
+        "https://",
+        "javascript:x",
+        "https://a b",
+        "file:///etc/passwd",
+        "https://me:pw@host",
+    ],
     "wsdl": ["/etc/passwd", "file:///etc/passwd"],
     "email": ["a@b\x1bc"],
     "debug_file": ["/nonexistent/debug.log", "/"],
@@ -162,3 +169,12 @@ def test_a_misspelt_name_is_told(our_agent: Agent, ovh: Backend) -> None:
     result = our_agent.run(ovh.options("status", metod="onoff"))
     assert result.status == 0
     assert "ignored; its name is unknown, but resembles method" in result.stderr
+
+
+def test_a_password_in_plug_is_not_shown(our_agent: Agent, ovh: Backend) -> None:
+    password = str(ovh.keys()["passwd"])
+    result = our_agent.run(ovh.options("status", plug=password))
+    assert result.status == 1
+    assert "plug contains the password" in result.stderr
+    assert password not in result.stderr
+    assert ovh.calls() == []

@@ -349,6 +349,14 @@ class TestEndpoints:
         assert self.wanted(our_agent, proxy, keys) == {f"{host}:443"}
 
     @needs_oauth2
+    def test_a_token_never_goes_over_plain_http(self, our_agent: Agent, ovh: RestBackend) -> None:
+        """OAuth2's own rule, and no fault that passes."""
+        result = our_agent.run(without(ovh.options("status"), "consumer_key") | OAUTH2_KEYS)
+        assert result.status == 1
+        assert result.stderr.count("\n") == 1
+        assert "OAuth2 needs https; check api_url" in result.stderr
+
+    @needs_oauth2
     @pytest.mark.parametrize(
         ("endpoint", "host"),
         [("ovh-eu", "www.ovh.com"), ("ovh-ca", "ca.ovh.com"), ("ovh-us", "us.ovhcloud.com")],
@@ -1443,6 +1451,12 @@ def authorization(our_agent: Agent, ovh: RestBackend) -> Iterator[Authorization]
     run.process.wait()
 
 
+def without_plug(authorized: Authorization, action: str) -> dict[str, Any]:
+    """Options for the key that was made, with no server in them."""
+    options = authorized.ovh.options(action, consumer_key=authorized.key)
+    return without(options, "plug", "nodename")
+
+
 class TestAuthorize:
     @pytest.fixture
     def authorized(self, authorization: Authorization) -> Authorization:
@@ -1534,6 +1548,35 @@ class TestAuthorize:
             options = ovh.options("monitor", plug=both, off_mode=mode, consumer_key=authorized.key)
             result = our_agent.run(options)
             assert (result.status, result.stderr) == (0, "")
+
+    def test_the_key_is_good_for_a_monitor_without_plug(
+        self, authorized: Authorization, our_agent: Agent
+    ) -> None:
+        """Pacemaker gives no plug, and the key may not see the account's list."""
+        result = our_agent.run(without_plug(authorized, "monitor"))
+        assert (result.status, result.stderr) == (0, "")
+
+    def test_a_monitor_without_plug_checks_the_servers_of_the_key(
+        self, authorized: Authorization, our_agent: Agent
+    ) -> None:
+        key = authorized.ovh.front_end.credentials.consumer_keys[authorized.key]
+        kept = tuple(rule for rule in key.rules if not rule.path.endswith("234.ovh.net/reboot"))
+        assert len(kept) == len(key.rules) - 1
+        authorized.ovh.front_end.credentials.consumer_keys[authorized.key] = dataclasses.replace(
+            key, rules=kept
+        )
+        result = our_agent.run(without_plug(authorized, "monitor"))
+        assert result.status == 1
+        assert f"POST /dedicated/server/{SERVER}/reboot: the consumer key lacks" in result.stderr
+
+    def test_the_key_lists_its_servers(self, authorized: Authorization, our_agent: Agent) -> None:
+        """So that Pacemaker's dynamic-list works with it."""
+        authorized.ovh.data_centre.servers[SERVER].display_name = "db-1"
+        result = our_agent.run(without_plug(authorized, "list"))
+        assert (result.status, result.stderr) == (0, "")
+        assert result.stdout.splitlines() == [f"{SERVER},db-1", f"{OTHER_SERVER},{OTHER_SERVER}"]
+        result = our_agent.run(without_plug(authorized, "list-status"))
+        assert [line.rpartition(",")[2] for line in result.stdout.splitlines()] == ["ON", "ON"]
 
     def test_the_key_fences_its_servers(self, authorized: Authorization, our_agent: Agent) -> None:
         ovh = authorized.ovh
