@@ -1576,7 +1576,7 @@ class TestAuthorize:
         assert (result.status, result.stderr) == (0, "")
         assert result.stdout.splitlines() == [f"{SERVER},db-1", f"{OTHER_SERVER},{OTHER_SERVER}"]
         result = our_agent.run(without_plug(authorized, "list-status"))
-        assert [line.rpartition(",")[2] for line in result.stdout.splitlines()] == ["ON", "ON"]
+        assert [line.rpartition(",")[2] for line in result.stdout.splitlines()] == ["on", "on"]
 
     def test_the_key_fences_its_servers(self, authorized: Authorization, our_agent: Agent) -> None:
         ovh = authorized.ovh
