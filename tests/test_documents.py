@@ -75,20 +75,6 @@ def test_metadata_is_valid(metadata: str, tmp_path: pathlib.Path) -> None:
     )
 
 
-def test_metadata_becomes_a_schema_of_cluster_conf(metadata: str, tmp_path: pathlib.Path) -> None:
-    need("xsltproc", RELAXNG / "fence2rng.xsl")
-    path = tmp_path / "metadata.xml"
-    path.write_text(metadata)
-    command = ["xsltproc", str(RELAXNG / "fence2rng.xsl"), str(path)]
-    schema = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    # What ccs_update_schema makes is a part of a schema: it has no root of its own.
-    root = ElementTree.fromstring(
-        f'<grammar xmlns:rha="urn:rha" xmlns:a="urn:a">{schema.partition("?>")[2] or schema}</grammar>'
-    )
-    attributes = {element.get("name") for element in root.iter() if "attribute" in element.tag}
-    assert {"plug", "login", "passwd", "api_url", "rescue_boot"} <= attributes
-
-
 def test_every_parameter_of_the_shipped_agent_is_there(metadata: str) -> None:
     names = {
         parameter.get("name") for parameter in ElementTree.fromstring(metadata).iter("parameter")

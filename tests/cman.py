@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The cluster of examples/cluster.conf on a simulated data centre, with cman's commands."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+from tests import harness
+from tests.demo import environment_with_agent
+from tests.harness import REPOSITORY, Result
+from tests.simulator import (
+    Account,
+    Application,
+    ConsumerKey,
+    Credentials,
+    DataCentre,
+    RestFrontEnd,
+    Server,
+    SimulatorServer,
+    SoapFrontEnd,
+    SystemClock,
+)
+
+EXAMPLE = REPOSITORY / "examples" / "cluster.conf"
+
+SERVERS = {
+    "node1.example.com": "ns1001.ovh.net",
+    "node2.example.com": "ns1002.ovh.net",
+    "node3.example.com": "ns1003.ip-203-0-113.eu",
+}
+"""What the example's nodes are at OVH: two fenced by the SOAP API, the third by REST."""
+
+LOGIN = "ab12345-ovh"
+APPLICATION = Application("APPLICATION_KEY", "SrAsh0oQm3kd8bJ2VhXnF5eYw7TzLcUg")
+SECRET_FILE = "/etc/fence_ovh.secret"
+
+
+class ExampleCluster:
+    """The servers, both APIs, and an environment with `fence_ovh` and `fence_node`.
+
+    Attributes:
+        conf: the example with the simulator as OVH, and with `unfence` sections.
+        environment: for commands as an admin types them on a node.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.data_centre = DataCentre(
+            SystemClock(),
+            servers=[Server(name, account=LOGIN) for name in SERVERS.values()],
+            accounts=[Account(LOGIN, "secret")],
+            timing=harness.FAST,
+        )
+        keys = Credentials([APPLICATION], [ConsumerKey("CONSUMER_KEY", APPLICATION.key, LOGIN)])
+        self.simulator = SimulatorServer(
+            RestFrontEnd(self.data_centre, credentials=keys), SoapFrontEnd(self.data_centre)
+        )
+        self.api_urls = {"soap": self.simulator.url, "rest": f"{self.simulator.url}/1.0"}
+        self.secret_file = folder / "fence_ovh.secret"
+        self.secret_file.write_text(APPLICATION.secret + "\n")
+        self.conf = folder / "cluster.conf"
+        self.conf.write_text(self._adapted_example())
+        self.environment = environment_with_agent(folder)
+        self._add_fence_node(folder / "fence_node")
+
+    def _adapted_example(self) -> str:
+        text = EXAMPLE.read_text("utf-8").replace(SECRET_FILE, str(self.secret_file))
+        root = ElementTree.fromstring(text)
+        for fence_device in root.iter("fencedevice"):
+            fence_device.set("api_url", self.api_urls[fence_device.get("api", "soap")])
+        for node in root.iter("clusternode"):
+            device = node.find("fence/method/device")
+            assert device is not None
+            unfence = ElementTree.SubElement(node, "unfence")
+            ElementTree.SubElement(unfence, "device", {**device.attrib, "action": "on"})
+        return ElementTree.tostring(root, encoding="unicode")
+
+    def _add_fence_node(self, program: pathlib.Path) -> None:
+        command = f'"{sys.executable}" -m tests.libfence "{self.conf}" "$@"'
+        program.write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}" exec {command}\n')
+        program.chmod(0o755)
+
+    def run(self, *command: str) -> Result:
+        """Run a command as on a node."""
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, timeout=300, check=False
+        )
+        return Result(done.returncode, harness.text(done.stdout), harness.text(done.stderr))
+
+    def booted(self) -> dict[str, list[str]]:
+        """The types of what each node's server booted at its power cuts."""
+        cuts = self.simulator.state()["power_cuts"]
+        return {
+            node: [cut["netboot"]["type"] for cut in cuts if cut["server"] == server]
+            for node, server in SERVERS.items()
+        }
