@@ -38,6 +38,7 @@ setup(
             "pytest-xdist>=3.1",  # runs them side by side: most of them wait for a reboot
             "hypothesis>=6.67",  # makes the inputs and schedules that nobody thinks of
             "pexpect>=4.8",  # drives the agent in a real terminal
+            "pyyaml>=6.0",  # reads an example
         ],
     },
 )

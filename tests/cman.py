@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The cluster of examples/cluster.conf on a simulated data centre, with cman's commands."""
+"""The servers of the examples on a simulated data centre, and a node with cman's commands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from typing import Any
 
 from tests import harness
 from tests.demo import environment_with_agent
@@ -38,11 +39,36 @@ APPLICATION = Application("APPLICATION_KEY", "SrAsh0oQm3kd8bJ2VhXnF5eYw7TzLcUg")
 SECRET_FILE = "/etc/fence_ovh.secret"
 
 
+OVH_CONF = f"""\
+[default]
+endpoint=ovh-eu
+[ovh-eu]
+application_key={APPLICATION.key}
+application_secret={APPLICATION.secret}
+consumer_key=CONSUMER_KEY
+"""
+
+STAND_IN = """\
+#!{python}
+import os, subprocess, sys
+agent, arguments = [sys.executable, {agent!r}], sys.argv[1:]
+given = "\\n".join(arguments) or sys.stdin.read()
+url = {urls!r}["rest" if "api=rest" in given else "soap"]
+if arguments:
+    os.execv(agent[0], [*agent, *arguments, "--api-url=" + url])
+if "api_url=" not in given:
+    given += "\\napi_url=" + url
+sys.exit(subprocess.run(agent, input=given.encode()).returncode)
+"""
+"""A `fence_ovh` that takes the simulator for OVH, unless it is told where OVH is."""
+
+
 class ExampleCluster:
     """The servers, both APIs, and an environment with `fence_ovh` and `fence_node`.
 
     Attributes:
-        conf: the example with the simulator as OVH, and with `unfence` sections.
+        conf: the example of a cluster.conf with the simulator as OVH, and with `unfence` sections.
+        home: a home with the keys where OVH's library looks for them.
         environment: for commands as an admin types them on a node.
     """
 
@@ -62,7 +88,11 @@ class ExampleCluster:
         self.secret_file.write_text(APPLICATION.secret + "\n")
         self.conf = folder / "cluster.conf"
         self.conf.write_text(self._adapted_example())
-        self.environment = environment_with_agent(folder)
+        self.home = folder / "home"
+        self.home.mkdir()
+        (self.home / ".ovh.conf").write_text(OVH_CONF)
+        (self.home / ".ovh.conf").chmod(0o600)
+        self.environment = {**environment_with_agent(folder), "HOME": str(self.home)}
         self._add_fence_node(folder / "fence_node")
 
     def _adapted_example(self) -> str:
@@ -82,11 +112,16 @@ class ExampleCluster:
         program.write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}" exec {command}\n')
         program.chmod(0o755)
 
-    def run(self, *command: str) -> Result:
+    def stand_in_for_ovh(self) -> None:
+        """Make a `fence_ovh` find the simulator where a command says nothing of it."""
+        program = self.home.parent / "fence_ovh"
+        agent, urls = str(harness.AGENT), self.api_urls
+        program.write_text(STAND_IN.format(python=sys.executable, agent=agent, urls=urls))
+
+    def run(self, *command: str, **more: Any) -> Result:
         """Run a command as on a node."""
-        done = subprocess.run(
-            command, env=self.environment, capture_output=True, timeout=300, check=False
-        )
+        more = {"env": self.environment, **more}
+        done = subprocess.run(command, capture_output=True, timeout=300, check=False, **more)
         return Result(done.returncode, harness.text(done.stdout), harness.text(done.stderr))
 
     def booted(self) -> dict[str, list[str]]:
