@@ -59,15 +59,28 @@ def _parser() -> argparse.ArgumentParser:
         prog="python3 -m tests.simulator",
         description="Simulate OVH's SOAP and REST APIs and the dedicated servers behind them.",
         epilog=f"The REST API is at {ROOT} below the URL that is printed; an OAuth2 token is at"
-        " /auth/oauth2/token.",
+        " /auth/oauth2/token. GET /state shows the machines and what was done to them. POST /control"
+        ' with {"confirm_credential": true} confirms a consumer key, as the account\'s owner does.',
     )
+    servers = " and ".join(server.name for server in default_servers())
+    (account,) = default_accounts()
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     add("--port", type=int, default=0, help="port to listen on (default: a free one)")
     add("--port-file", metavar="PATH", help="write the port there once it listens")
     add("--certificate", metavar="PEM", help="serve HTTPS with this certificate and key")
-    add("--server", action="append", metavar="NAME", help="a server (may be given repeatedly)")
-    add("--account", type=_account, metavar="NIC:PASSWORD", help="the account that owns them")
+    add(
+        "--server",
+        action="append",
+        metavar="NAME",
+        help=f"a server, repeatable (default {servers})",
+    )
+    add(
+        "--account",
+        type=_account,
+        metavar="NIC:PASSWORD",
+        help=f"the account that owns them (default {account.nic}:{account.password})",
+    )
     add("--queue-delay", type=float, default=0.0, metavar="S", help="acceptance to beginning")
     add("--cut-delay", type=float, default=1.0, metavar="S", help="beginning to power cut")
     add("--boot-delay", type=float, default=1.0, metavar="S", help="power cut to boot")
