@@ -33,6 +33,7 @@ STEPS = {
     f"POST {_ONE_SERVER}/reboot": "reboot",
     f"GET {_ONE_SERVER}/task": "tasks",
     f"GET {_ONE_SERVER}/task/{{taskId}}": "task",
+    "GET /auth/time": "time",
     "login": "login",
     "logout": "logout",
 }
@@ -125,7 +126,8 @@ class Stage:
         number, elapsed = self.count(step), self.elapsed()
         self.steps.append((elapsed, step))
         for wanted, when, handler in self._handlers:
-            if wanted in (step, ANY) and step in STEPS.values() and when(number, elapsed):
+            meant = wanted == step or (wanted == ANY and step in STEPS.values() and step != "time")
+            if meant and when(number, elapsed):
                 return handler(proceed)
         return proceed()
 

@@ -523,6 +523,120 @@ class TestEnd:
         assert stage.duration() >= 100
 
 
+def late_for(seconds: float, until: float = 99_999) -> Any:
+    """The first call in that window of seconds since the start."""
+    taken: list[float] = []
+
+    def when(number: int, elapsed: float) -> bool:
+        if taken or not seconds <= elapsed < until:
+            return False
+        taken.append(elapsed)
+        return True
+
+    return when
+
+
+class TestOneLie:
+    """One false answer, or one that OVH gives too early, makes no exit status 0 false."""
+
+    @pytest.mark.parametrize("at", range(300, 560, 20))
+    def test_in_soap_about_the_end_while_another_is_under_way(self, at: int) -> None:
+        """Its own end could then pass for the second end."""
+        schedule = changed(
+            OFF, cut_delay=250, boot_delay=5, rest=200, reading="A-previous", earlier_reboots=1
+        )
+        stage = Stage(World, schedule)
+        stage.centre.hard_reboot(SERVER, by="operator")
+        end_is_start = saying(r"(<start[^>]*>)([^<]*)(</start>.*?<end[^>]*>)[^<]*", r"\1\2\3\2")
+        stage.at("status", late_for(at), end_is_start)
+        stage.run()
+        assert violations(stage.world) == []
+
+    def test_in_soap_an_old_start_in_another_spelling_is_not_new(self) -> None:
+        stage = Stage(World, changed(OFF, never=9), power_timeout="300")
+        stage.at("status", between(3, 9999), saying(r">(....-..-..) (..:..:..)<", r">\1T\2<"))
+        assert stage.run().status == 1
+
+    def test_in_soap_times_that_make_no_sense_do_not_keep_the_server_from_being_cut(self) -> None:
+        """But nothing then proves it."""
+        stage = Stage(World, OFF)
+        stage.at("status", between(0, 310), times("0000-00-00 00:00:00", ""))
+        world = stage.run()
+        assert (world.status, world.was_cut()) == (1, True)
+
+    @both
+    def test_about_a_netboot_that_is_set_too_late(self, kind: type[World]) -> None:
+        stage = Stage(kind, OFF)
+        stage.at("set", nth(0), stage.ignored)
+        stage.at("read", nth(0), stage.saying_netboot(RESCUE))
+        stage.run()
+        assert_cut(stage)
+        assert stage.booted() == ["rescue"]
+
+    def test_in_rest_a_netboot_that_becomes_another_kind_is_not_what_was_wanted(self) -> None:
+        stage = Stage(RestWorld, OFF, power_timeout="300")
+        changed_kind = saying('"bootType": *"rescue"', '"bootType": "harddisk"')
+        stage.at("netboot", lambda number, elapsed: stage.count("reboot") > 0, changed_kind)
+        assert stage.run().status == 1
+
+    @pytest.mark.parametrize("number", range(5))
+    @pytest.mark.parametrize("answer", [1763, float("nan"), 1e9 + 0.5, None], ids=str)
+    def test_in_rest_about_the_time(self, number: int, answer: Any) -> None:
+        """A task that turns up late could be dated after a false one."""
+        stage = Stage(
+            RestWorld,
+            changed(
+                OFF,
+                cut_delay=0,
+                boot_delay=0,
+                rest=90,
+                faults=((0, "slow"),),
+                events=((0, "reboot"),),
+            ),
+        )
+        stage.at("time", nth(number), answering(200, answer))
+        stage.at("tasks", nth(0, 1), answering(200, []))
+        stage.at("reboot", nth(0), stage.lost_before)
+        stage.run()
+        assert_cut(stage)
+        assert stage.booted() == ["harddisk", "rescue"]
+
+    def test_in_rest_an_hour_in_the_first_time_is_no_refusal(self) -> None:
+        stage = Stage(RestWorld, OFF)
+        stage.at("time", nth(0), saying(r"(\d+)(\d{4})", r"\g<1>0000"))
+        stage.run()
+        assert_cut(stage)
+
+    def test_in_rest_about_the_function_of_our_task(self) -> None:
+        soft = saying('"hardReboot"', '"softReboot"')
+        done = saying('"status": *"[a-z]+"', '"status": "done"')
+        stage = Stage(RestWorld, changed(OFF, never=9), power_timeout="300")
+        stage.at("task", always, lambda proceed: soft(lambda: done(proceed)))
+        assert stage.run().status == 1
+
+    def test_in_rest_about_the_number_of_our_task(self) -> None:
+        """OVH answers with one from long ago, which its list has forgotten."""
+        stage = Stage(RestWorld, changed(OFF, never=9), power_timeout="300")
+        old = {
+            "taskId": 4711,
+            "function": "hardReboot",
+            "status": "done",
+            "comment": None,
+            "startDate": "2001-02-03T04:05:06+01:00",
+        }
+        stage.at("reboot", nth(0), answering(200, old))
+        stage.at("task", always, answering(200, old))
+        assert stage.run().status == 1
+
+    @pytest.mark.parametrize("outcome", ["cancelled", "customerError", "ovhError"])
+    def test_in_rest_about_a_task_that_was_given_up(self, outcome: str) -> None:
+        stage = Stage(RestWorld, changed(OFF, cut_delay=20))
+        stage.at("task", nth(1), saying('"status": *"[a-z]+"', f'"status": "{outcome}"'))
+        stage.run()
+        assert_cut(stage)
+        assert len(stage.reboots()) == 1
+
+
 class TestStatus:
     @both
     def test_off_is_two(self, kind: type[World]) -> None:
@@ -1099,6 +1213,17 @@ class TestSecrets:
         stage.at("offered", always, lambda proceed: quoting(lambda: stage.denied(proceed)))
         world = stage.run()
         assert stage.said("Not for ***")
+        assert world.leaks() == []
+
+    def test_a_comment_of_a_task_never_shows_one(self) -> None:
+        stage = Stage(RestWorld, OFF)
+        key = stage.world.secrets[0]
+        failed = saying('"status": *"[a-z]+"', f'"status": "ovhError", "comment": "key {key}"')
+        unnamed = saying('"comment"', '"other"')
+        stage.at("task", always, lambda proceed: failed(lambda: unnamed(proceed)))
+        world = stage.run()
+        assert world.status == 1
+        assert stage.said('ovhError: "key ***"')
         assert world.leaks() == []
 
     @both

@@ -107,6 +107,11 @@ class TestSecrets:
         assert agent.redact("wrong Secret-123 for ab1", ["Secret-123"]) == "wrong *** for ab1"
         assert agent.redact("nothing here", ["", "Secret-123"]) == "nothing here"
 
+    def test_a_secret_with_white_space_is_found_in_any_spelling(self) -> None:
+        secret = "my secret pass phrase"
+        for text in ("my secret\npass  phrase", "my\tsecret pass phrase", secret):
+            assert agent.in_words(f"no: {text}!", [secret]) == "no: ***!"
+
     def test_words_are_one_printable_line(self) -> None:
         words = agent.in_words("a\nb\x1b[31m\x00" + "x" * 999, [])
         assert words.isprintable()

@@ -87,7 +87,7 @@ FOUND: dict[str, tuple[type[World], Schedule]] = {
     # The first lookup of a netboot whose id OVH had just named.
     "a_netboot_that_is_offered_is_not_found": (
         RestWorld,
-        Schedule(faults=((2, "404"),), **AT_ONCE),
+        Schedule(faults=((3, "404"),), **AT_ONCE),
     ),
 }
 
