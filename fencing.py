@@ -416,6 +416,7 @@ def process_input(device_opt: Sequence[str]) -> Options:
 _STDERR_BUDGET = 24 * 1024  # bytes; libfence reads its pipe of 64 KiB only after our exit
 _STDERR_MESSAGE = 2 * 1024  # bytes
 _STDERR_FULL = b"(no more messages here: see syslog and the debug file for the rest)\n"
+_PATIENCE = 1.0  # seconds for whoever reads our messages to make room for one
 _LOG_FORMAT = "%(asctime)s %(levelname)s: %(message)s"
 
 
@@ -472,7 +473,23 @@ class _Stderr:
         except (OSError, ValueError):
             sys.stderr.write(data.decode())  # an object put there, for instance by a test
         else:
+            if not _takes_more(descriptor):
+                self.left = 0  # nobody reads it; do not wait for each message
+                return
             _write_all(descriptor, data)
+
+
+def _takes_more(descriptor: int) -> bool:
+    """Whether a message can be written without blocking, now or within _PATIENCE.
+
+    A pipe that nobody reads must not keep a machine from being switched off. One that takes
+    anything takes a message whole.
+    """
+    import select
+
+    poller = select.poll()
+    poller.register(descriptor, select.POLLOUT)
+    return bool(poller.poll(1000 * _PATIENCE))
 
 
 _stderr = _Stderr()
@@ -1087,9 +1104,16 @@ def _print_or_fail(text: str) -> None:
         raise Failed(1)
 
 
+def _stdout_takes_more() -> bool:
+    try:
+        return _takes_more(sys.stdout.fileno())
+    except (AttributeError, OSError, ValueError):
+        return True  # it is closed, or an object put there
+
+
 def _announce(text: str) -> None:
     """Print what was done: it stays done when nobody can be told."""
-    problem = _print(text + "\n")
+    problem = _print(text + "\n") if _stdout_takes_more() else "nobody reads it"
     if problem:
         message = "%s (this could not be written to standard output: %s)"
         _logger().warning(message, text, problem)

@@ -238,7 +238,7 @@ MUTANTS = mutants(
     ("a signal outside of the run is success", "super().__init__(1)\n        self.signal_name", "super().__init__(0)\n        self.signal_name"),
     ("a defect is success", '        log("error", "defect in fence_ovh: %s", where(error))', "        return 0"),
     ("a defect shows its text", 'return f"{type(error).__name__} in {places}"', 'return f"{error!r} in {places}"'),
-    ("the exit status is lost", "sys.exit(run(options, HttpNetwork(), time))", "run(options, HttpNetwork(), time)"),
+    ("the exit status is lost", "sys.exit(run(options, HttpNetwork(), SystemClock()))", "run(options, HttpNetwork(), time)"),
     ("every success is two", "    return fence_action(\n        fencing, options, set_power_status, get_power_status, get_list, reboot_cycle\n    )", "    fence_action(\n        fencing, options, set_power_status, get_power_status, get_list, reboot_cycle\n    )\n    return 2"),
     # Time
     ("a call may take its time", "return max(0.0, min(seconds, left))", "return seconds if left > 0 else 0.0"),
@@ -278,12 +278,12 @@ MUTANTS = mutants(
     ("silence is not silent", "        logger.propagate = False\n", ""),
     ("the session stays open", "                self._exchange(\"logout\", \"\", [session], LOGOUT_LIMIT)", "                pass"),
     ("a log-out takes as long as it takes", "[session], LOGOUT_LIMIT)", "[session])"),
-    ("the session of a failed run stays open", "        api.close()\n    return 1", "    return 1"),
+    ("the session of a failed run stays open", "        api.close()\n    return ending", "    return ending"),
     # Hostile answers
     ("entity bombs are read", '            raise ValueError("document type")', "            pass"),
     ("a redirect is followed", "        self._opener.add_handler(urllib.request.HTTPHandler())\n", "        self._opener.add_handler(urllib.request.HTTPHandler())\n        self._opener.add_handler(urllib.request.HTTPRedirectHandler())\n        self._opener.add_handler(urllib.request.HTTPErrorProcessor())\n"),
     ("an answer has any length", "if len(body) > LONGEST_ANSWER:", "if False:"),
-    ("an answer takes any time", "select.select([done, *wake], [], [], seconds)", "select.select([done, *wake], [], [])"),
+    ("an answer takes any time", "poller.poll(1000 * min(seconds, LONGEST_WAIT))", "poller.poll()"),
     ("an answer cut short is whole", "if response.length:", "if False:"),
 )  # fmt: skip
 

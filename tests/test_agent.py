@@ -53,6 +53,11 @@ class TestOff:
         assert abs(accepted[1] - accepted[0]) < harness.FAST.reboot_duration
         assert ovh.running(SERVER) == ovh.running(OTHER_SERVER) == "rescue"
 
+    def test_cuts_a_server_once_that_is_named_twice(self, agent: Agent, ovh: Backend) -> None:
+        plugs = f"{SERVER},{SERVER.partition('.')[0].upper()}"
+        assert agent.run(ovh.options("off", plug=plugs)).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
     def test_does_not_end_before_the_cut(self, agent: Agent, ovh: Backend) -> None:
         """OVH accepts at once and carries out later."""
         ovh.data_centre.timing = Timing(

@@ -111,6 +111,48 @@ def is_connecting(port: int) -> bool:
     return pathlib.Path("/proc/net/tcp").read_text().count(wanted) > 1
 
 
+@contextlib.contextmanager
+def full_pipe() -> Iterator[int]:
+    """The writing end of a pipe that takes nothing more, and that nobody reads."""
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"x" * 65536)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"x")
+        os.set_blocking(writing, True)
+        yield writing
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_full_pipe_keeps_no_server_from_being_cut(
+    our_agent: Agent, ovh: Backend, stream: str
+) -> None:
+    with full_pipe() as pipe:
+        process = our_agent.start(ovh.options("off", verbose_level=3), **{stream: pipe})
+        process.communicate(timeout=HANG)
+    assert process.returncode == 0
+    assert ovh.cuts() == ["rescue12-customer"]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_signal_ends_an_agent_whose_pipe_is_full(
+    our_agent: Agent, ovh: Backend, stream: str
+) -> None:
+    ovh.data_centre.timing = SLOW
+    with full_pipe() as pipe:
+        process = our_agent.start(patient(ovh, verbose_level=3), **{stream: pipe})
+        ovh.wait_until("the request", lambda: ovh.reboot_operation in ovh.calls())
+        end(process, signal.SIGTERM)
+    assert ovh.state()["open_sessions"] == 0
+
+
 class TestSignals:
     @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
     @pytest.mark.parametrize("call", [1, 2, 3, 5, 8])
@@ -205,7 +247,7 @@ class TestSignals:
         def run(line: int) -> tuple[int, str]:
             process = _signal_at(line).start(patient(ovh))
             try:
-                stderr = process.communicate(timeout=SOON)[1]
+                stderr = process.communicate(timeout=HANG)[1]
             except subprocess.TimeoutExpired:
                 process.kill()
                 stderr = process.communicate()[1]

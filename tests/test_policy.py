@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import random
 import signal
 import socket
@@ -1110,10 +1111,11 @@ def interrupting(proceed: Any) -> Any:
 
 @pytest.fixture
 def signals_kept() -> Iterator[None]:
-    """Puts the handlers of signals back."""
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    """Puts the handlers of signals back, and the timer."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM)
     handlers = [signal.getsignal(number) for number in numbers]
     yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in zip(numbers, handlers):
         signal.signal(number, handler)
 
@@ -1121,12 +1123,47 @@ def signals_kept() -> Iterator[None]:
 @pytest.mark.usefixtures("signals_kept")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_interrupts_once(number: int) -> None:
-    agent.Ending().listen()
+    ending = agent.Ending()
+    ending.listen()
+    signal.raise_signal(number)
     with pytest.raises(agent.Interrupted) as interrupted:
-        signal.raise_signal(number)
+        ending.sleep(600)
     assert interrupted.value.signal_name == signal.Signals(number).name
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.raise_signal(each)  # Ignored: nothing may disturb the log-out.
+    ending.act()
+
+
+@pytest.mark.usefixtures("signals_kept")
+def test_a_signal_interrupts_what_blocks() -> None:
+    ending = agent.Ending()
+    ending.listen()
+    reading, writing = os.pipe()
+    try:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(agent.Interrupted):
+            os.read(reading, 1)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+@pytest.mark.usefixtures("signals_kept")
+def test_a_signal_after_the_end_changes_nothing() -> None:
+    ending = agent.Ending()
+    ending.listen()
+    assert ending.conclude(0) == 0
+    signal.raise_signal(signal.SIGTERM)
+    ending.act()
+
+
+def test_a_lack_of_threads_is_a_fault_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(agent.NoAnswer, match="no thread"):
+        agent.within(600, lambda: None)
 
 
 class TestSession:
