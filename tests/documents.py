@@ -56,6 +56,7 @@ VARYING = [
     (r"\[\d+\]", "[<pid>]"),
     (r"\b(stonith_admin|pacemaker-controld)\.\d+", r"\1.<pid>"),
     (r"\bcall \d+\b", "call <number>"),
+    (r"\bStarted \S+", "Started <node>"),
     (r" api_url=\S+", ""),
     (r"\s+", " "),
 ]
