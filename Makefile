@@ -12,6 +12,8 @@ datadir ?= $(prefix)/share
 mandir ?= $(datadir)/man
 SHARE = $(DESTDIR)$(datadir)/fence-ovh
 INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
+COMPLETION = $(DESTDIR)$(datadir)/bash-completion/completions/fence_ovh
+DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 
 .PHONY: help demo check soak mutants lint bench man install uninstall clean
 
@@ -68,14 +70,17 @@ bench: $(VENV)/demo
 man:
 	$(PYTHON) fence_ovh -o manpage > man/fence_ovh.8
 
-# Pacemaker looks for agents in /usr/sbin only. Where a package owns that file it is diverted,
-# and comes back with `make uninstall`.
+# Pacemaker looks for agents in /usr/sbin only. Where a package owns that file or its manual page,
+# they are diverted, and come back with `make uninstall`.
 install:
-	@if [ -z "$(DESTDIR)" ] && dpkg-query -S "$(INSTALLED)" >/dev/null 2>&1; then \
-		dpkg-divert --local --rename --divert "$(INSTALLED).distrib" --add "$(INSTALLED)"; fi
+	@[ -n "$(DESTDIR)" ] || for file in $(DIVERTED); do \
+		! dpkg-query -S "$$file" >/dev/null 2>&1 || dpkg-divert --local --rename \
+			--divert "$$(echo "$$file" | sed 's|/fence_ovh|&.distrib|')" --add "$$file" || exit; \
+	done
 	install -D -m 644 fence_ovh "$(SHARE)/fence_ovh.py"
 	install -D -m 644 fencing.py LICENSE -t "$(SHARE)"
 	install -D -m 644 man/fence_ovh.8 -t "$(DESTDIR)$(mandir)/man8"
+	install -D -m 644 packaging/fence_ovh.bash-completion "$(COMPLETION)"
 	$(PYTHON) -m compileall -q -s "$(DESTDIR)" -p / "$(SHARE)"
 	install -d "$(DESTDIR)$(sbindir)"
 	sed "s|@SHARE@|$$(realpath -m --relative-to="$(sbindir)" "$(datadir)/fence-ovh")|" \
@@ -83,10 +88,12 @@ install:
 	chmod 755 "$(INSTALLED)"
 
 uninstall:
-	rm -f "$(INSTALLED)" "$(DESTDIR)$(mandir)/man8/fence_ovh.8"
+	rm -f "$(INSTALLED)" "$(DESTDIR)$(mandir)/man8/fence_ovh.8" "$(COMPLETION)"
 	rm -rf "$(SHARE)"
-	@if [ -z "$(DESTDIR)" ] && dpkg-divert --list "$(INSTALLED)" 2>/dev/null | grep -q .; then \
-		dpkg-divert --local --rename --remove "$(INSTALLED)"; fi
+	@[ -n "$(DESTDIR)" ] || for file in $(DIVERTED); do \
+		! dpkg-divert --listpackage "$$file" 2>/dev/null | grep -qx LOCAL || \
+			dpkg-divert --local --rename --remove "$$file" || exit; \
+	done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

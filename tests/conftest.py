@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import pathlib
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests import harness
+from tests.throwaway import ThrowAwayRoot
 
 
 @pytest.fixture(params=harness.BACKENDS, ids=lambda backend: backend.name)
@@ -47,3 +51,33 @@ def namespace() -> None:
     reason = harness.why_no_namespace()
     if reason:
         pytest.skip(reason)
+
+
+@pytest.fixture
+def root(namespace: None, tmp_path: pathlib.Path) -> Iterator[ThrowAwayRoot]:
+    """This machine's files to do with as one likes."""
+    with ThrowAwayRoot(tmp_path) as root:
+        yield root
+
+
+MakeOnce = Callable[[str, Callable[[pathlib.Path], None]], pathlib.Path]
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Returns a folder by its name; the first worker that asks for it fills it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def folder_of(name: str, fill: Callable[[pathlib.Path], None]) -> pathlib.Path:
+        folder = shared / name
+        with open(shared / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                partial = pathlib.Path(tempfile.mkdtemp(dir=shared))
+                fill(partial)
+                partial.rename(folder)
+        return folder
+
+    return folder_of

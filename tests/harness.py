@@ -159,6 +159,22 @@ def missing_for_debian(module: str) -> str | None:
     return None if found.returncode == 0 else f"{DEBIAN_PYTHON} has no {module}"
 
 
+def make(target: str, root: pathlib.Path, *variables: str) -> None:
+    """Run `make` of the repository with a folder as the root of what it installs."""
+    command = ["make", "-s", "-C", str(REPOSITORY), target, f"DESTDIR={root}", *variables]
+    subprocess.run(command, check=True)
+
+
+def need(program: str, *files: pathlib.Path) -> None:
+    """Skip the test when a program or a file is missing."""
+    import pytest  # here: the demo runs without it
+
+    missing = [program] if shutil.which(program) is None else []
+    missing += [str(path) for path in files if not path.exists()]
+    if missing:
+        pytest.skip(f"missing: {', '.join(missing)}")
+
+
 def in_namespace(command: list[str], *preparations: list[str]) -> list[str]:
     """A command that runs in a mount namespace of its own, after some preparations."""
     script = " && ".join([*(shlex.join(each) for each in preparations), 'exec "$@"'])

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from tests.harness import AGENT, REPOSITORY, Agent
+from tests.harness import AGENT, REPOSITORY, Agent, need
 
 RELAXNG = pathlib.Path("/usr/share/cluster/relaxng")
 
@@ -54,14 +53,6 @@ def metadata(our_agent: Agent) -> str:
     result = our_agent.run(None, "-o", "metadata")
     assert (result.status, result.stderr) == (0, "")
     return result.stdout
-
-
-def need(program: str, *files: pathlib.Path) -> None:
-    """Skip the test when a program or a file is missing."""
-    missing = [program] if shutil.which(program) is None else []
-    missing += [str(path) for path in files if not path.exists()]
-    if missing:
-        pytest.skip(f"missing: {', '.join(missing)}")
 
 
 def test_metadata_is_valid(metadata: str, tmp_path: pathlib.Path) -> None:
