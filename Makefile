@@ -5,6 +5,8 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 IN_VENV := $(VENV)/bin/python
 
+VERSION := $(shell sed -n 's/^RELEASE_VERSION = "\(.*\)"/\1/p' fencing.py)
+
 # Where `make install` puts things; DESTDIR for packagers.
 prefix ?= /usr
 sbindir ?= $(prefix)/sbin
@@ -15,7 +17,7 @@ INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
 COMPLETION = $(DESTDIR)$(datadir)/bash-completion/completions/fence_ovh
 DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 
-.PHONY: help demo check soak mutants lint bench man install uninstall clean
+.PHONY: help demo check soak mutants lint bench man deb install uninstall not-packaged clean
 
 .DEFAULT_GOAL := help
 
@@ -27,6 +29,7 @@ help:
 	@echo "make lint   formatting, style and types"
 	@echo "make bench  what the agent costs in time and memory"
 	@echo "make install, make uninstall  for root; prefix=$(prefix), sbindir, datadir, mandir, DESTDIR"
+	@echo "make deb    dist/fence-ovh_$(VERSION)_all.deb; needs debhelper and dh-python"
 	@echo "make man    man/fence_ovh.8, from the agent's own documentation"
 
 # The demo needs the agent's own dependencies only; the tests need more.
@@ -70,9 +73,18 @@ bench: $(VENV)/demo
 man:
 	$(PYTHON) fence_ovh -o manpage > man/fence_ovh.8
 
+# In a copy: nothing is left among the sources.
+deb:
+	rm -rf build/deb
+	mkdir -p build/deb/fence-ovh dist
+	tar -c --exclude-vcs --exclude='./.venv*' --exclude=./build --exclude=./dist . | \
+		tar -x -C build/deb/fence-ovh
+	cd build/deb/fence-ovh && dpkg-buildpackage --build=binary --no-sign
+	mv build/deb/*.deb dist/
+
 # Pacemaker looks for agents in /usr/sbin only. Where a package owns that file or its manual page,
 # they are diverted, and come back with `make uninstall`.
-install:
+install: not-packaged
 	@[ -n "$(DESTDIR)" ] || for file in $(DIVERTED); do \
 		! dpkg-query -S "$$file" >/dev/null 2>&1 || dpkg-divert --local --rename \
 			--divert "$$(echo "$$file" | sed 's|/fence_ovh|&.distrib|')" --add "$$file" || exit; \
@@ -87,7 +99,7 @@ install:
 		packaging/launcher > "$(INSTALLED)"
 	chmod 755 "$(INSTALLED)"
 
-uninstall:
+uninstall: not-packaged
 	rm -f "$(INSTALLED)" "$(DESTDIR)$(mandir)/man8/fence_ovh.8" "$(COMPLETION)"
 	rm -rf "$(SHARE)"
 	@[ -n "$(DESTDIR)" ] || for file in $(DIVERTED); do \
@@ -95,5 +107,9 @@ uninstall:
 			dpkg-divert --local --rename --remove "$$file" || exit; \
 	done
 
+not-packaged:
+	@if [ -z "$(DESTDIR)" ] && dpkg-query -S "$(SHARE)/fencing.py" >/dev/null 2>&1; then \
+		echo "$(SHARE) is a package's: first apt remove fence-ovh" >&2; exit 1; fi
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf .venv* build dist *.egg-info

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pathlib
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 
@@ -56,7 +57,7 @@ def namespace() -> None:
 @pytest.fixture
 def root(namespace: None, tmp_path: pathlib.Path) -> Iterator[ThrowAwayRoot]:
     """This machine's files to do with as one likes."""
-    with ThrowAwayRoot(tmp_path) as root:
+    with ThrowAwayRoot(tmp_path / "root") as root:
         yield root
 
 
@@ -81,3 +82,16 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
         return folder
 
     return folder_of
+
+
+@pytest.fixture
+def deb(made_once: MakeOnce) -> pathlib.Path:
+    """The Debian package, as `make deb` builds it."""
+    harness.need("make", "dpkg-buildpackage", "dh", "dh_python3")
+
+    def build(folder: pathlib.Path) -> None:
+        harness.copy_sources(folder / "sources")
+        command = harness.offline("make", "-s", "-C", str(folder / "sources"), "deb")
+        subprocess.run(command, check=True, capture_output=True)
+
+    return next((made_once("deb", build) / "sources" / "dist").glob("*.deb"))

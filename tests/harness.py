@@ -165,14 +165,27 @@ def make(target: str, root: pathlib.Path, *variables: str) -> None:
     subprocess.run(command, check=True)
 
 
-def need(program: str, *files: pathlib.Path) -> None:
-    """Skip the test when a program or a file is missing."""
+def need(*required: str | pathlib.Path) -> None:
+    """Skip the test when a program (by its name) or a file (by its path) is missing."""
     import pytest  # here: the demo runs without it
 
-    missing = [program] if shutil.which(program) is None else []
-    missing += [str(path) for path in files if not path.exists()]
+    def is_there(each: str | pathlib.Path) -> bool:
+        return each.exists() if isinstance(each, pathlib.Path) else bool(shutil.which(each))
+
+    missing = [str(each) for each in required if not is_there(each)]
     if missing:
         pytest.skip(f"missing: {', '.join(missing)}")
+
+
+def copy_sources(folder: pathlib.Path) -> None:
+    """Copy the repository, without what building and testing leave in it."""
+    left = ("build", "dist", "*.egg-info", "__pycache__", ".git", ".venv*", ".*_cache", "soak-*")
+    shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(*left))
+
+
+def offline(*command: str) -> list[str]:
+    """A command that has no network, where that can be arranged."""
+    return ["unshare", "--net", *command] if why_no_namespace() is None else list(command)
 
 
 def in_namespace(command: list[str], *preparations: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ def before(namespace: None, made_once: MakeOnce) -> str:
         pytest.skip(f"{DISTRIBUTION_LIBRARY} (package fence-agents) is missing")
 
     def ask_all(folder: pathlib.Path) -> None:
-        with ThrowAwayRoot(folder) as root:
+        with ThrowAwayRoot(folder / "root") as root:
             answers = root.run("sh", "-c", METADATA_OF_ALL)
         assert answers.count("/usr/sbin/fence_") > 50
         (folder / "answers").write_text(answers)
@@ -39,12 +39,16 @@ def before(namespace: None, made_once: MakeOnce) -> str:
     [
         ("cp fence_ovh fencing.py /usr/sbin/", ""),
         ("make -s install", "make -s uninstall"),
+        ("dpkg --install $DEB", "dpkg --purge fence-ovh"),
     ],
-    ids=["copied", "make"],
+    ids=["copied", "make", "deb"],
 )
-def test_their_metadata(before: str, root: ThrowAwayRoot, install: str, uninstall: str) -> None:
+def test_their_metadata(
+    request: pytest.FixtureRequest, before: str, root: ThrowAwayRoot, install: str, uninstall: str
+) -> None:
     need("make")
-    root.run("sh", "-c", install)
+    deb = request.getfixturevalue("deb") if "DEB" in install else ""
+    root.run("sh", "-c", install, env={"DEB": str(deb)})
     assert root.run("fence_ovh", "-V").strip() == RELEASE_VERSION
     assert root.run("sh", "-c", METADATA_OF_ALL) == before
     if uninstall:

@@ -16,6 +16,7 @@ FOLDERS = ("etc", "usr", "var")
 
 HOLD = """
 set -e
+mkdir -p "$1"
 mount -t tmpfs none "$1"
 for folder in etc usr var; do
     mkdir -p "$1/$folder" "$1/work/$folder"
@@ -60,8 +61,11 @@ class ThrowAwayRoot:
         here = ["env", "-C", str(harness.REPOSITORY)]
         return ["nsenter", namespace, *here, *command]
 
-    def run(self, *command: str, env: dict[str, str] | None = None) -> str:
-        """What a command prints in there, without a network. It must succeed."""
+    def run(self, *command: str, env: dict[str, str] | None = None, status: int = 0) -> str:
+        """What a command prints in there, without a network, when it ends as it should.
+
+        When it should fail: what it complains about.
+        """
         environment = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self._folder / "home"),
@@ -76,8 +80,8 @@ class ThrowAwayRoot:
             capture_output=True,
             check=False,
         )
-        assert done.returncode == 0, harness.text(done.stdout + done.stderr)
-        return harness.text(done.stdout)
+        assert done.returncode == status, harness.text(done.stdout + done.stderr)
+        return harness.text(done.stderr if status else done.stdout)
 
     def path(self, path: str) -> pathlib.Path:
         """A file in there, seen from out here."""
