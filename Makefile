@@ -17,7 +17,7 @@ INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
 COMPLETION = $(DESTDIR)$(datadir)/bash-completion/completions/fence_ovh
 DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 
-.PHONY: help demo check soak mutants lint bench man deb install uninstall not-packaged clean
+.PHONY: help demo check soak mutants lint bench man sdist deb install uninstall not-packaged clean
 
 .DEFAULT_GOAL := help
 
@@ -29,6 +29,7 @@ help:
 	@echo "make lint   formatting, style and types"
 	@echo "make bench  what the agent costs in time and memory"
 	@echo "make install, make uninstall  for root; prefix=$(prefix), sbindir, datadir, mandir, DESTDIR"
+	@echo "make sdist  dist/fence_ovh-$(VERSION).tar.gz of the last commit; needs setuptools"
 	@echo "make deb    dist/fence-ovh_$(VERSION)_all.deb; needs debhelper and dh-python"
 	@echo "make man    man/fence_ovh.8, from the agent's own documentation"
 
@@ -72,6 +73,17 @@ bench: $(VENV)/demo
 
 man:
 	$(PYTHON) fence_ovh -o manpage > man/fence_ovh.8
+
+# Of a commit, the same bytes whoever makes it and when.
+sdist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+sdist:
+	rm -rf build/sdist
+	mkdir -p build/sdist dist
+	git archive HEAD | tar -x -C build/sdist
+	cd build/sdist && $(PYTHON) setup.py --quiet sdist --keep-temp --formats=tar
+	tar -c --sort=name --mtime=@$$SOURCE_DATE_EPOCH --owner=0 --group=0 --numeric-owner \
+		--mode=u=rwX,go=rX --format=ustar --use-compress-program='gzip -9n' \
+		-f dist/fence_ovh-$(VERSION).tar.gz -C build/sdist fence_ovh-$(VERSION)
 
 # In a copy: nothing is left among the sources.
 deb:

@@ -10,12 +10,26 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'^RELEASE_VERSION = "(.+)"', (HERE / "fencing.py").read_text("utf-8"), re.M)
 
 setup(
-    name="fence-ovh",
+    name="fence_ovh",
     version=VERSION.group(1),
     description="Fence agent for clusters on OVH dedicated servers",
     long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
+    author="the fence_ovh authors",
     license="GPL-2.0-or-later",
+    project_urls={
+        "Provider": "https://www.ovhcloud.com",
+        "Provider's API": "https://eu.api.ovh.com",
+    },
+    keywords=["fencing", "stonith", "pacemaker", "high availability", "ovh"],
+    classifiers=[
+        "Environment :: Console",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: System :: Clustering",
+        "Topic :: System :: Systems Administration",
+    ],
     python_requires=">=3.9",
     scripts=["fence_ovh"],
     # Not a module of the environment: a `fencing` in site-packages would stand in
@@ -39,6 +53,8 @@ setup(
             "hypothesis>=6.67",  # makes the inputs and schedules that nobody thinks of
             "pexpect>=4.8",  # drives the agent in a real terminal
             "pyyaml>=6.0",  # reads an example
+            "setuptools>=66",  # builds what the tests of packaging install, without a network
+            "wheel>=0.38",  # which older setuptools need for that
         ],
     },
 )

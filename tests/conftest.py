@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import pathlib
+import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -72,13 +72,14 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
         shared = shared.parent
 
     def folder_of(name: str, fill: Callable[[pathlib.Path], None]) -> pathlib.Path:
-        folder = shared / name
+        folder, done = shared / name, shared / f"{name}.done"
         with open(shared / f"{name}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                partial = pathlib.Path(tempfile.mkdtemp(dir=shared))
-                fill(partial)
-                partial.rename(folder)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
         return folder
 
     return folder_of
@@ -95,3 +96,30 @@ def deb(made_once: MakeOnce) -> pathlib.Path:
         subprocess.run(command, check=True, capture_output=True)
 
     return next((made_once("deb", build) / "sources" / "dist").glob("*.deb"))
+
+
+@pytest.fixture
+def wheels(made_once: MakeOnce) -> pathlib.Path:
+    """A folder with wheels of all that the agent needs, to install from without a network."""
+    reason = harness.why_no_wheels()
+    if reason:
+        pytest.skip(reason)
+    return made_once("wheels", harness.pack_needed)
+
+
+@pytest.fixture
+def wheel(made_once: MakeOnce, wheels: pathlib.Path) -> pathlib.Path:
+    """The wheel that pip makes of the sources."""
+
+    def build(folder: pathlib.Path) -> None:
+        harness.copy_sources(folder / "sources")
+        harness.pip(wheels, "wheel", "--no-deps", "--wheel-dir", str(folder), f"{folder}/sources")
+
+    return next(made_once("wheel", build).glob("*.whl"))
+
+
+@pytest.fixture
+def sdist(made_once: MakeOnce, wheels: pathlib.Path) -> pathlib.Path:
+    """What `make sdist` makes of the last commit."""
+    harness.need("make", "git", harness.REPOSITORY / ".git")
+    return next(made_once("sdist", harness.make_sdist).glob("*/dist/*.tar.gz"))

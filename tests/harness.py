@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import itertools
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
 import time
+import zipfile
 from collections.abc import Iterable
 from typing import Any, Callable
 
@@ -183,9 +186,77 @@ def copy_sources(folder: pathlib.Path) -> None:
     shutil.copytree(REPOSITORY, folder, ignore=shutil.ignore_patterns(*left))
 
 
+def make_sdist(folder: pathlib.Path, umask: int = 0o022) -> None:
+    """Run `make sdist` in a clone."""
+    clone = folder / "clone"
+    subprocess.run(["git", "clone", "--quiet", REPOSITORY, clone], check=True)
+    command = ["make", "-s", "-C", str(clone), "sdist", f"PYTHON={sys.executable}"]
+    subprocess.run(offline(*command), check=True, capture_output=True, umask=umask)
+
+
 def offline(*command: str) -> list[str]:
     """A command that has no network, where that can be arranged."""
     return ["unshare", "--net", *command] if why_no_namespace() is None else list(command)
+
+
+# Packages for pip, without an index
+
+
+def pip_settings(wheels: pathlib.Path) -> dict[str, str]:
+    """The environment in which pip installs from that folder and from nowhere else."""
+    return {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(wheels),
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_CACHE_DIR": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_ROOT_USER_ACTION": "ignore",
+    }
+
+
+def pip(wheels: pathlib.Path, *arguments: str) -> None:
+    """Run the pip of this Python."""
+    command = offline(sys.executable, "-m", "pip", "--quiet", *arguments)
+    subprocess.run(command, check=True, env={"PATH": os.environ["PATH"], **pip_settings(wheels)})
+
+
+NEEDED = ["suds-community", "ovh", "setuptools", "wheel"]
+
+
+def why_no_wheels() -> str | None:
+    """Why this Python's packages are not enough to build and install the agent."""
+    for name in [*NEEDED, "pip"]:
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return f"{name} is not installed"
+        if name == "setuptools" and int(version.partition(".")[0]) < 66:
+            return f"setuptools {version} is older than 66"
+    return None
+
+
+def pack_needed(folder: pathlib.Path) -> None:
+    """Make wheels of the installed packages that are needed, and of those that they need."""
+    names = list(NEEDED)
+    for name in names:  # grows
+        try:
+            package = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # for another Python or another system
+        pack_again(package, folder)
+        required = [each for each in package.requires or [] if "extra ==" not in each]
+        others = re.findall(r"^[\w.-]+", "\n".join(required), re.M)
+        names += [other for other in others if other not in names]
+
+
+def pack_again(package: importlib.metadata.Distribution, folder: pathlib.Path) -> None:
+    """Make a wheel of an installed package."""
+    tags = re.findall("^Tag: (.+)$", package.read_text("WHEEL") or "", re.M)
+    name = re.sub("[-.]+", "_", package.metadata["Name"])
+    with zipfile.ZipFile(folder / f"{name}-{package.version}-{tags[-1]}.whl", "w") as wheel:
+        for file in package.files or []:
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                wheel.write(file.locate(), str(file))
 
 
 def in_namespace(command: list[str], *preparations: list[str]) -> list[str]:

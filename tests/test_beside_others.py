@@ -35,22 +35,32 @@ def before(namespace: None, made_once: MakeOnce) -> str:
 
 
 @pytest.mark.parametrize(
-    ("install", "uninstall"),
+    ("install", "package", "uninstall"),
     [
-        ("cp fence_ovh fencing.py /usr/sbin/", ""),
-        ("make -s install", "make -s uninstall"),
-        ("dpkg --install $DEB", "dpkg --purge fence-ovh"),
+        ("cp fence_ovh fencing.py /usr/sbin/", None, None),
+        ("make -s install", None, "make -s uninstall"),
+        ("dpkg --install", "deb", "dpkg --purge fence-ovh"),
+        (
+            "pip install --no-index --no-deps --break-system-packages",
+            "wheel",
+            "pip uninstall --yes --break-system-packages fence_ovh",
+        ),
     ],
-    ids=["copied", "make", "deb"],
+    ids=["copied", "make", "deb", "pip"],
 )
 def test_their_metadata(
-    request: pytest.FixtureRequest, before: str, root: ThrowAwayRoot, install: str, uninstall: str
+    before: str,
+    root: ThrowAwayRoot,
+    install: str,
+    package: str | None,
+    uninstall: str | None,
+    request: pytest.FixtureRequest,
 ) -> None:
-    need("make")
-    deb = request.getfixturevalue("deb") if "DEB" in install else ""
-    root.run("sh", "-c", install, env={"DEB": str(deb)})
+    need("make", pathlib.Path("/usr/bin/pip"))
+    packages = [str(request.getfixturevalue(package))] if package else []
+    root.run(*install.split(), *packages)
     assert root.run("fence_ovh", "-V").strip() == RELEASE_VERSION
     assert root.run("sh", "-c", METADATA_OF_ALL) == before
     if uninstall:
-        root.run("sh", "-c", uninstall)
+        root.run(*uninstall.split())
         assert root.changes() == []
