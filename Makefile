@@ -17,16 +17,17 @@ INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
 COMPLETION = $(DESTDIR)$(datadir)/bash-completion/completions/fence_ovh
 DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 
-.PHONY: help demo check soak mutants lint bench man sdist deb install uninstall not-packaged clean
+.PHONY: help demo check check-pythons soak mutants lint bench man sdist deb install uninstall not-packaged clean
 
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   cut off a simulated server and start it again, step by step"
 	@echo "make check  all tests"
+	@echo "make check-pythons  the quick ones on every other Python 3.9 to 3.14 in the path"
 	@echo "make soak   search for a false 0 for hours; resumes where it ended"
 	@echo "make mutants  remove the safety decisions one at a time: the tests must notice"
-	@echo "make lint   formatting, style and types"
+	@echo "make lint   formatting, style, types, oldest Python; needs shellcheck"
 	@echo "make bench  what the agent costs in time and memory"
 	@echo "make install, make uninstall  for root; prefix=$(prefix), sbindir, datadir, mandir, DESTDIR"
 	@echo "make sdist  dist/fence_ovh-$(VERSION).tar.gz of the last commit; needs setuptools"
@@ -44,7 +45,8 @@ $(VENV)/test: $(VENV)/demo
 	touch $@
 
 $(VENV)/lint: $(VENV)/test
-	$(IN_VENV) -m pip install --quiet --disable-pip-version-check "ruff>=0.5" "mypy>=1.10"
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check \
+		"ruff>=0.5" "mypy>=1.10" "vermin>=1.5"
 	touch $@
 
 demo: $(VENV)/demo
@@ -54,10 +56,28 @@ demo: $(VENV)/demo
 check: $(VENV)/test
 	$(IN_VENV) -m pytest -n 8 --dist worksteal tests
 
+# What shows a Python that is too old or too new, in about a minute each.
+QUICK = tests/test_agent.py tests/test_documents.py tests/test_fencing_*.py \
+	tests/test_invalid_input.py tests/test_pure.py tests/test_soap.py
+OWN = python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+check-pythons:
+	@for name in $(filter-out $(OWN),$(addprefix python3.,9 10 11 12 13 14)); do \
+		$$name -c '' 2>/dev/null || continue; \
+		echo "== $$name"; \
+		test -x .venv-$$name/bin/python || $$name -m venv .venv-$$name || exit; \
+		.venv-$$name/bin/python -m pip install --quiet --disable-pip-version-check \
+			".[rest,test]" || exit; \
+		.venv-$$name/bin/python -m pytest -n 8 --dist worksteal \
+			-k "not debian and not distribution" $(QUICK) || exit; \
+	done
+
 lint: $(VENV)/lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py tests
+	shellcheck .ci/run examples/*.sh packaging/*.bash-completion debian/*.preinst debian/*.postrm
 
 # Each API in a process of its own; 100,000 schedules each take hours, and go on where they ended.
 soak: $(VENV)/test
