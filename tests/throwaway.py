@@ -12,13 +12,13 @@ import pytest
 
 from tests import harness
 
-FOLDERS = ("etc", "usr", "var")
+FOLDERS = ("etc", "opt", "usr", "var")
 
 HOLD = """
 set -e
 mkdir -p "$1"
 mount -t tmpfs none "$1"
-for folder in etc usr var; do
+for folder in etc opt usr var; do
     mkdir -p "$1/$folder" "$1/work/$folder"
     mount -t overlay none /$folder \
         -o "lowerdir=/$folder,upperdir=$1/$folder,workdir=$1/work/$folder"
@@ -32,7 +32,7 @@ NOT_FILES_OF_PACKAGES = ("var/cache/", "var/lib/apt/", "var/lib/dpkg/", "var/log
 
 
 class ThrowAwayRoot:
-    """A mount namespace in which /etc, /usr and /var are writable copies.
+    """A mount namespace in which /etc, /opt, /usr and /var are writable copies.
 
     Loopback is the machine's own: the agent in there reaches a simulator out here.
     """
@@ -43,13 +43,14 @@ class ThrowAwayRoot:
             ["unshare", "--mount", "sh", "-c", HOLD, "sh", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def __enter__(self) -> ThrowAwayRoot:
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != b"ready\n":
-            self.__exit__()
-            pytest.fail("the throw-away root could not be made")
+            _, errors = self._holder.communicate()
+            pytest.skip(f"no overlay file system here: {harness.text(errors)}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,8 +59,7 @@ class ThrowAwayRoot:
     def inside(self, *command: str) -> list[str]:
         """A command that runs another one in there."""
         namespace = f"--mount=/proc/{self._holder.pid}/ns/mnt"
-        here = ["env", "-C", str(harness.REPOSITORY)]
-        return ["nsenter", namespace, *here, *command]
+        return ["nsenter", namespace, "env", "-C", str(harness.REPOSITORY), *command]
 
     def run(self, *command: str, env: dict[str, str] | None = None, status: int = 0) -> str:
         """What a command prints in there, without a network, when it ends as it should.

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands of the README's section Install, as they stand there."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import sys
+import textwrap
+
+import pytest
+
+from fencing import RELEASE_VERSION
+from tests import harness
+from tests.harness import DEBIAN_PYTHON, REPOSITORY, Agent, Backend, RestBackend, SoapBackend, need
+from tests.throwaway import ThrowAwayRoot
+
+
+def indented(text: str) -> list[str]:
+    """The indented blocks of a text."""
+    return [textwrap.dedent(block) for block in re.findall(r"(?:^    .+\n)+", text, re.M)]
+
+
+def blocks() -> list[str]:
+    """Those of that section."""
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+    section = re.search(r"^## Install\n(.*?)^## ", text, re.M | re.S)
+    assert section
+    return indented(section[1])
+
+
+DEBIAN_PACKAGES = pathlib.Path("/usr/lib/python3/dist-packages")
+
+WAYS: dict[str, tuple[str, list[type[Backend]]]] = {
+    "make install": ("/usr/sbin/fence_ovh", harness.BACKENDS),
+    "make deb": ("/usr/sbin/fence_ovh", [SoapBackend]),
+    "-m venv": ("/opt/fence_ovh/bin/fence_ovh", harness.BACKENDS),
+    "cp fence_ovh": ("/usr/sbin/fence_ovh", [SoapBackend]),
+}
+"""Where each way puts the agent, and the APIs that it speaks then."""
+
+OTHER_BLOCKS = ["printf 'action=monitor"]
+"""What talks to OVH."""
+
+
+def test_every_block_is_known() -> None:
+    known = [*WAYS, *OTHER_BLOCKS]
+    assert [block for block in blocks() if sum(each in block for each in known) != 1] == []
+
+
+@pytest.fixture
+def machine(root: ThrowAwayRoot, wheels: pathlib.Path, tmp_path: pathlib.Path) -> ThrowAwayRoot:
+    """A machine with the sources, where nothing newer can be had than what is installed."""
+    need("apt", "dpkg-buildpackage", "dh", "dh_python3", "make", pathlib.Path("/usr/bin/pip"))
+    need(*(DEBIAN_PACKAGES / name for name in ("suds", "requests_oauthlib")))
+    version = f"Python {sys.version.split()[0]}"
+    if root.run(DEBIAN_PYTHON, "-V").split(".")[:2] != version.split(".")[:2]:
+        pytest.skip(f"the wheels of {version} are not for {DEBIAN_PYTHON}")
+    root.run("find", "/var/lib/apt/lists", "-type", "f", "-delete")
+    harness.copy_sources(tmp_path / "sources")
+    return root
+
+
+def do(machine: ThrowAwayRoot, block: str, folder: pathlib.Path, wheels: pathlib.Path) -> None:
+    """Run what a block says."""
+    script = f"cd '{folder}/sources'\n{block}"
+    machine.run("sh", "-ec", script, env=harness.pip_settings(wheels))
+
+
+def monitor(agent: Agent, ovh: Backend) -> None:
+    """A monitor works."""
+    with ovh.simulator:
+        result = agent.run(ovh.options("monitor"))
+    assert (result.status, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_install(
+    machine: ThrowAwayRoot, way: str, wheels: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    do(machine, next(block for block in blocks() if way in block), tmp_path, wheels)
+    program, backends = WAYS[way]
+    assert machine.run(program, "-V").strip() == RELEASE_VERSION
+    for backend in backends:
+        monitor(Agent(machine.inside(program)), backend())
+
+
+def test_rest_with_the_debian_package(
+    machine: ThrowAwayRoot, deb: pathlib.Path, wheels: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """As its README.Debian says."""
+    machine.run("dpkg", "--install", str(deb))
+    [block] = indented((REPOSITORY / "debian" / "README.Debian").read_text("utf-8"))
+    do(machine, block, tmp_path, wheels)
+    monitor(Agent(machine.inside("/usr/sbin/fence_ovh")), RestBackend())
