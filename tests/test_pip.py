@@ -38,7 +38,7 @@ def metadata(wheel: pathlib.Path) -> email.message.Message:
 
 def test_metadata(wheel: pathlib.Path) -> None:
     shown = metadata(wheel)
-    assert (shown["Name"], shown["Version"]) == ("fence_ovh", RELEASE_VERSION)
+    assert (shown["Name"].replace("-", "_"), shown["Version"]) == ("fence_ovh", RELEASE_VERSION)
     assert shown["Requires-Python"] == ">=3.9"
     assert "GPL-2.0-or-later" in (shown["License"], shown["License-Expression"])
     assert shown["Summary"] == "Fence agent for clusters on OVH dedicated servers"
