@@ -259,10 +259,15 @@ def pack_again(package: importlib.metadata.Distribution, folder: pathlib.Path) -
                 wheel.write(file.locate(), str(file))
 
 
-def in_namespace(command: list[str], *preparations: list[str]) -> list[str]:
-    """A command that runs in a mount namespace of its own, after some preparations."""
+def in_namespace(
+    command: list[str], *preparations: list[str], kinds: tuple[str, ...] = ("--mount",)
+) -> list[str]:
+    """A command that runs in a mount namespace of its own, after some preparations.
+
+    :param kinds: the options of `unshare` that say which namespaces.
+    """
     script = " && ".join([*(shlex.join(each) for each in preparations), 'exec "$@"'])
-    return ["unshare", "--mount", "sh", "-c", script, "sh", *command]
+    return ["unshare", *kinds, "sh", "-c", script, "sh", *command]
 
 
 def why_no_namespace() -> str | None:

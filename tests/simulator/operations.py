@@ -10,7 +10,7 @@ STRING = "xsd:string"
 BOOLEAN = "xsd:boolean"
 INT = "xsd:int"
 
-_Members = tuple[tuple[str, str], ...]
+Members = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Operation:
     by `[]`.
     """
 
-    parameters: _Members
+    parameters: Members
     returns: str | None = None
 
 
-STRUCTS: dict[str, _Members] = {
+STRUCTS: dict[str, Members] = {
     "dedicatedNetbootStruct": (
         ("kernel", STRING),
         ("cpufamily", STRING),
@@ -49,7 +49,7 @@ STRUCTS: dict[str, _Members] = {
 }
 
 
-def _strings(*names: str) -> _Members:
+def _strings(*names: str) -> Members:
     return tuple((name, STRING) for name in names)
 
 

@@ -6,9 +6,10 @@ a client that needs the import must add it, here as there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from xml.sax.saxutils import quoteattr
 
-from tests.simulator.operations import NAMESPACE, OPERATIONS, STRUCTS, Operation
+from tests.simulator.operations import NAMESPACE, OPERATIONS, STRUCTS, Members, Operation
 
 _SOAP_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
 
@@ -20,22 +21,26 @@ _DEFINITIONS = (
 )
 
 
-def describe(address: str) -> bytes:
+def describe(
+    address: str,
+    operations: Mapping[str, Operation] = OPERATIONS,
+    structs: Mapping[str, Members] = STRUCTS,
+) -> bytes:
     """The WSDL of the service at `address` (a URL)."""
     parts = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         _DEFINITIONS,
         f'<wsdl:types><xsd:schema targetNamespace="{NAMESPACE}">',
-        *(_struct(name) for name in STRUCTS),
-        *(_array(item) for item in _array_items()),
+        *(_struct(name, members) for name, members in structs.items()),
+        *(_array(item) for item in _array_items(operations)),
         "</xsd:schema></wsdl:types>",
-        *(_messages(name, operation) for name, operation in OPERATIONS.items()),
+        *(_messages(name, operation) for name, operation in operations.items()),
         '<wsdl:portType name="managerPortType">',
-        *(_port_operation(name) for name in OPERATIONS),
+        *(_port_operation(name) for name in operations),
         "</wsdl:portType>",
         '<wsdl:binding name="managerBinding" type="tns:managerPortType">',
         '<soap:binding style="rpc" transport="http://schemas.xmlsoap.org/soap/http"/>',
-        *(_bound_operation(name) for name in OPERATIONS),
+        *(_bound_operation(name) for name in operations),
         "</wsdl:binding>",
         '<wsdl:service name="managerService">',
         '<wsdl:port name="managerPort" binding="tns:managerBinding">',
@@ -45,9 +50,9 @@ def describe(address: str) -> bytes:
     return "\n".join(parts).encode()
 
 
-def _array_items() -> list[str]:
+def _array_items(operations: Mapping[str, Operation]) -> list[str]:
     """The types of which there are arrays."""
-    returned = (operation.returns or "" for operation in OPERATIONS.values())
+    returned = (operation.returns or "" for operation in operations.values())
     return sorted({name[:-2] for name in returned if name.endswith("[]")})
 
 
@@ -62,11 +67,11 @@ def _array_name(item: str) -> str:
     return f"ArrayOf_{item.replace(':', '_')}"
 
 
-def _struct(name: str) -> str:
-    members = "".join(
-        f'<xsd:element name="{member}" type="{_type(kind)}"/>' for member, kind in STRUCTS[name]
+def _struct(name: str, members: Members) -> str:
+    elements = "".join(
+        f'<xsd:element name="{member}" type="{_type(kind)}"/>' for member, kind in members
     )
-    return f'<xsd:complexType name="{name}"><xsd:all>{members}</xsd:all></xsd:complexType>'
+    return f'<xsd:complexType name="{name}"><xsd:all>{elements}</xsd:all></xsd:complexType>'
 
 
 def _array(item: str) -> str:
