@@ -28,7 +28,7 @@ help:
 	@echo "make soak   search for a false 0 for hours; resumes where it ended"
 	@echo "make mutants  remove the safety decisions one at a time: the tests must notice"
 	@echo "make lint   formatting, style, types, oldest Python; needs shellcheck"
-	@echo "make bench  what the agent costs in time and memory"
+	@echo "make bench  what the agent costs in time and memory, beside the one that distributions ship"
 	@echo "make install, make uninstall  for root; prefix=$(prefix), sbindir, datadir, mandir, DESTDIR"
 	@echo "make sdist  dist/fence_ovh-$(VERSION).tar.gz of the last commit; needs setuptools"
 	@echo "make deb    dist/fence-ovh_$(VERSION)_all.deb; needs debhelper and dh-python"
@@ -88,7 +88,7 @@ soak: $(VENV)/test
 mutants: $(VENV)/test
 	$(IN_VENV) -m tests.mutants
 
-bench: $(VENV)/demo
+bench: $(VENV)/test
 	$(IN_VENV) -m tests.bench
 
 man:

@@ -2,7 +2,8 @@
 
 Figures are medians of several runs, user and system time together, with the
 largest resident size of any run. They belong to the machine they were taken on;
-the ratios travel better.
+the ratios travel better. Where the agent that distributions ship is installed, both
+do the same work on the same input (docs/comparison.md). Writes docs/time-to-fence.svg.
 """
 
 from __future__ import annotations
@@ -13,61 +14,96 @@ import subprocess
 import sys
 import tempfile
 
-from tests import harness, rack
+from tests import cost, harness, plot, rack, shipped
 
 RUNS = 15
-SHIPPED_AGENT = pathlib.Path("/usr/sbin/fence_ovh")
-
-
-# A process inherits the peak size of the one that starts it, so a small one does.
-LAUNCHER = """
-import os, sys, time
-begun = time.monotonic()
-quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_WRONLY, 0) for fd in (1, 2)]
-process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
-usage = os.wait4(process, 0)[2]
-print(usage.ru_utime + usage.ru_stime, time.monotonic() - begun, usage.ru_maxrss)
-"""
-
-
-def measure(command: list[str], standard_input: bytes = b"") -> tuple[float, float, float]:
-    """Run a command; return CPU seconds, wall seconds and peak KiB."""
-    launcher = [harness.DEBIAN_PYTHON, "-S", "-c", LAUNCHER, *command]
-    done = subprocess.run(launcher, input=standard_input, stdout=subprocess.PIPE, check=True)
-    cpu, wall, memory = done.stdout.split()
-    return float(cpu), float(wall), float(memory)
 
 
 def row(title: str, command: list[str], standard_input: bytes = b"", base: float = 0.0) -> float:
     """Measure and print one line; return the median CPU time."""
-    runs = [measure(command, standard_input) for _ in range(RUNS)]
-    cpu = statistics.median(run[0] for run in runs)
-    wall = statistics.median(run[1] for run in runs)
-    memory = max(run[2] for run in runs) / 1024
+    runs = [cost.measure(command, standard_input) for _ in range(RUNS)]
+    cpu = statistics.median(run.cpu for run in runs)
+    wall = statistics.median(run.wall for run in runs)
+    memory = max(run.memory for run in runs) / 1024
     ratio = f"{cpu / base:5.2f} x" if base else " " * 7
     print(f"{title:<44} {cpu:7.3f} s {ratio} {wall:7.3f} s {memory:7.1f} MiB", flush=True)
     return cpu
 
 
-def main() -> None:
-    """Print the table, then what a whole rack costs at once."""
+def costs(installed: pathlib.Path) -> None:
+    """Print what short actions cost."""
     print(f"{'median of ' + str(RUNS) + ' runs':<44} {'CPU':>9} {'':7} {'wall':>9} {'peak':>11}")
     base = row("/usr/bin/python3 -c pass", [harness.DEBIAN_PYTHON, "-c", "pass"])
-    with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            ["make", "-s", "-C", harness.AGENT.parent, "install", f"DESTDIR={folder}"], check=True
-        )
-        installed = f"{folder}/usr/sbin/fence_ovh"
-        row("installed fence_ovh -o metadata", [installed, "-o", "metadata"], base=base)
+    row("installed fence_ovh -o metadata", [str(installed), "-o", "metadata"], base=base)
     row("copied fence_ovh -o metadata", [str(harness.AGENT), "-o", "metadata"], base=base)
-    if SHIPPED_AGENT.exists():
-        row("shipped fence_ovh -o metadata", [str(SHIPPED_AGENT), "-o", "metadata"], base=base)
+    if shipped.package():
+        command = [str(shipped.agent()), "-o", "metadata"]
+        row("shipped fence_ovh -o metadata", command, base=base)
     for backend_class in harness.BACKENDS:
         backend = backend_class()
         with backend.simulator:
             options = harness.lines(backend.options("monitor"))
             command = [sys.executable, str(harness.AGENT)]
             row(f"fence_ovh monitor, {backend.name}", command, options, base)
+
+
+def compare(installed: pathlib.Path) -> dict[str, shipped.Outcome]:
+    """Print what both agents do on the same input; return what the shipped one did."""
+    names = [trial.name for trial in shipped.TRIALS if trial.duration == shipped.SHORTEST]
+    ours = shipped.observe(installed, *names)
+    theirs = shipped.observe(shipped.agent())
+    print(f"\nthis agent (SOAP) and {shipped.package()}, hard reboots of {shipped.SHORTEST} s")
+    print(
+        f"{'':<40} {'exit':>4} {'after':>8} {'power cut':>9} {'CPU':>8} {'peak':>10} {'stderr':>10}"
+        f" {'password':>8}  asked about"
+    )
+    for name in names:
+        _print_outcome(f"{name}: this agent", ours[name])
+        _print_outcome(f"{' ' * len(name)}  shipped", theirs[name])
+    return theirs
+
+
+def _print_outcome(title: str, outcome: shipped.Outcome) -> None:
+    used = outcome.usage
+    cut = "never" if outcome.cut is None else f"{outcome.cut:.1f} s"
+    print(
+        f"{title:<40} {used.status:>4} {used.wall:>6.1f} s {cut:>9} {used.cpu:>6.2f} s"
+        f" {used.memory / 1024:>6.1f} MiB {outcome.stderr:>8} B {outcome.passwords:>6} x "
+        f" {', '.join(outcome.asked_for) or 'no server'}",
+        flush=True,
+    )
+
+
+def draw(theirs: plot.Figures | None) -> None:
+    """Print how long `off` takes, and draw it; without `theirs` the shipped agent's stay."""
+    figures = {**plot.ours(), "shipped": theirs or plot.read()["shipped"]}
+    print("\nseconds until off exits, simulated, for a reboot of", *plot.REBOOTS)
+    for api in plot.APIS:
+        print(f"  this agent, {api}: ", *(seconds for _, seconds in figures[api]))
+    of = figures["shipped"]
+    for reboot, seconds, status, cut in of["runs"]:
+        print(f"  {of['package']}, {reboot} s: exit {status} after {seconds} s, cut after {cut} s")
+    plot.PLOT.write_text(plot.draw(figures), "utf-8")
+    print(f"written: {plot.PLOT.relative_to(harness.REPOSITORY)}")
+
+
+def main() -> None:
+    """Print all of it, then what a whole rack costs at once."""
+    why_not = shipped.why_not()
+    theirs = None
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            ["make", "-s", "-C", harness.AGENT.parent, "install", f"DESTDIR={folder}"], check=True
+        )
+        installed = pathlib.Path(folder, "usr/sbin/fence_ovh")
+        costs(installed)
+        if why_not is None:
+            theirs = plot.of_shipped(shipped.package(), compare(installed))
+        else:
+            print(
+                f"\nthe shipped agent does not run here: {why_not}; its figures stay as they were"
+            )
+    draw(theirs)
     print()
     sys.exit(rack.main())
 

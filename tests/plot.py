@@ -38,7 +38,8 @@ APIS: dict[str, type[World]] = {"soap": World, "rest": RestWorld}
 
 Figures = dict[str, Any]
 """What is drawn: `soap` and `rest` have (seconds of the reboot, seconds until exit 0); `shipped`
-(seconds of the reboot, seconds until exit, exit status, seconds until the power cut)."""
+(seconds of the reboot, seconds until exit, exit status, seconds until the power cut), and the
+name of the error that it ended with, if any."""
 
 
 def time_to_fence(kind: type[World], reboot: int) -> float:
@@ -64,6 +65,7 @@ def of_shipped(package: str, outcomes: dict[str, Outcome]) -> Figures:
     runs = [[reboot, outcomes[f"off {reboot}"]] for reboot in DURATIONS]
     return {
         "package": package,
+        "error": runs[-1][1].reason.partition(":")[0],
         "runs": [
             [reboot, round(run.usage.wall, 1), run.usage.status, round(run.cut, 1)]
             for reboot, run in runs
@@ -135,16 +137,20 @@ def _time_to_fence(figures: Figures) -> list[str]:
         _text(x(390), y(445), "this agent, REST and SOAP: exit 0", COLOURS["rest"], anchor="end"),
         _text(x(425), y(385), "grey: the provider says that the reboot is over", FAINT),
         *(_cross(x(reboot), y(seconds)) for reboot, seconds, _, _ in runs),
-        _text(x(130), y(22), f"shipped agent: {_in_words(runs)}", COLOURS["shipped"]),
+        _text(x(80), y(26), f"shipped agent: {_in_words(figures['shipped'])}", COLOURS["shipped"]),
     ]
 
 
-def _in_words(runs: list[Any]) -> str:
+def _in_words(shipped: Figures) -> str:
     """How the shipped agent's runs ended."""
+    runs, error = shipped["runs"], shipped["error"]
     statuses = " or ".join(sorted({str(status) for _, _, status, _ in runs}))
     slowest = math.ceil(max(seconds for _, seconds, _, _ in runs))
     early = all(seconds < cut for _, seconds, _, cut in runs)
-    return f"exit {statuses} within {slowest} s" + (", before the power is cut" if early else "")
+    return (
+        f"exit {statuses}{f' ({error})' if error else ''} within {slowest} s"
+        f"{', before the power is cut' if early else ''}"
+    )
 
 
 def _lateness(figures: Figures) -> list[str]:

@@ -1,9 +1,9 @@
-"""What the agent that distributions ship does, seen from outside.
+"""What the agent that distributions ship does, seen from outside, and what this one does there.
 
-The installed program runs as it is, in namespaces of its own in which www.ovh.com is this host and
-the simulator answers there, with a certificate made for the occasion. Each run has what it needs
-to do its work, unless the lack is what the run is about: an e-mail address, a server that offers
-netboot 28, an account whose session nobody else ends.
+A program runs as it is, in namespaces of its own in which www.ovh.com is this host and the
+simulator answers there, with a certificate made for the occasion. Each run has what the shipped
+agent needs to do its work, unless the lack is what the run is about: an e-mail address, a server
+that offers netboot 28, an account whose session nobody else ends.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ operations, and takes time to parse. The copies go by other names."""
 
 TIME_LIMIT = 280  # seconds, for all runs together
 DURATIONS = (30, 120, 240, 480, 720)  # seconds of the simulated hard reboots
+SHORTEST = DURATIONS[0]
 PASSWORD = "correct-horse-battery"  # nothing in it that XML would write otherwise
 OLD_RESCUE = Netboot(28, "rescue-pro", "rescue", "Rescue system of 2013")
 KINDS = ("--mount", "--net", "--pid", "--fork", "--kill-child")
@@ -56,12 +57,12 @@ KINDS = ("--mount", "--net", "--pid", "--fork", "--kill-child")
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One run of it: what is asked of it, and the server that it is asked for."""
+    """One run: what is asked of the agent, and the server that it is asked for."""
 
     name: str
     action: str = "off"
     plug: str = ""
-    duration: int = 240
+    duration: int = SHORTEST
     netboot_offered: bool = True
     more: str = "email=admin@example.com\n"
 
@@ -104,13 +105,13 @@ class Outcome:
 
 
 def agent() -> pathlib.Path:
-    """The program of the package."""
+    """The shipped program."""
     return DIVERTED if DIVERTED.exists() else PACKAGED
 
 
 def why_not() -> str | None:
     """Why it cannot run here; None if it can."""
-    if not _package():
+    if not package():
         return f"no Debian package has installed {PACKAGED}"
     missing = harness.missing_for_debian("suds")
     if missing:
@@ -123,7 +124,7 @@ def why_not() -> str | None:
     return None if tried.returncode == 0 else f"no namespaces: {harness.text(tried.stderr).strip()}"
 
 
-def _package() -> str:
+def package() -> str:
     """The package that has the program, with its version; empty when there is none."""
     if not shutil.which("dpkg-query"):
         return ""
@@ -137,9 +138,8 @@ def _package() -> str:
     return ""
 
 
-def observe(*names: str) -> tuple[str, dict[str, Outcome]]:
-    """Carry the trials of those names out, or all; return the package with its version, and what
-    came of each trial.
+def observe(program: pathlib.Path, *names: str) -> dict[str, Outcome]:
+    """Carry the trials of those names out, or all, with that agent; return what came of each.
 
     :raises subprocess.TimeoutExpired: when they take too long; none of them goes on then.
     """
@@ -147,7 +147,7 @@ def observe(*names: str) -> tuple[str, dict[str, Outcome]]:
     try:
         _prepare(pathlib.Path(folder))
         command = harness.in_namespace(
-            [sys.executable, "-m", "tests.shipped", folder, *names],
+            [sys.executable, "-m", "tests.shipped", folder, str(program), *names],
             ["ip", "link", "set", "lo", "up"],
             ["mount", "--bind", f"{folder}/hosts", "/etc/hosts"],
             kinds=KINDS,
@@ -157,11 +157,10 @@ def observe(*names: str) -> tuple[str, dict[str, Outcome]]:
         )
     finally:
         shutil.rmtree(folder)
-    outcomes = {
+    return {
         name: Outcome(**{**found, "usage": cost.Usage(**found["usage"])})
         for name, found in json.loads(done.stdout).items()
     }
-    return _package(), outcomes
 
 
 def _prepare(folder: pathlib.Path) -> None:
@@ -202,8 +201,9 @@ def _copied(named: Mapping[str, Any]) -> dict[str, Any]:
 class Laboratory:
     """A server and an account for each trial, and the trials."""
 
-    def __init__(self, folder: pathlib.Path, names: list[str]) -> None:
+    def __init__(self, folder: pathlib.Path, program: str, names: list[str]) -> None:
         self._folder = folder
+        self._program = program
         self._trials = [trial for trial in TRIALS if not names or trial.name in names]
         self._servers = [_server(number, trial) for number, trial in enumerate(self._trials)]
         accounts = [Account(server.account, PASSWORD) for server in self._servers]
@@ -242,7 +242,7 @@ class Laboratory:
             "HOME": str(self._folder),
             "TMPDIR": str(self._folder),
         }
-        return cost.start([str(agent())], options.encode(), str(stderr), environment)
+        return cost.start([self._program], options.encode(), str(stderr), environment)
 
     def _stderr(self, number: int) -> pathlib.Path:
         return self._folder / f"stderr{number}"
@@ -294,4 +294,5 @@ def _server(number: int, trial: Trial) -> Server:
 
 
 if __name__ == "__main__":
-    json.dump(Laboratory(pathlib.Path(sys.argv[1]), sys.argv[2:]).run(), sys.stdout)
+    laboratory = Laboratory(pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    json.dump(laboratory.run(), sys.stdout)

@@ -11,8 +11,6 @@ def test_it_reaches_the_simulator_in_its_namespace() -> None:
     reason = shipped.why_not()
     if reason:
         pytest.skip(reason)
-    package, outcomes = shipped.observe("off 30")
-    assert package.startswith("fence-agents")
-    (outcome,) = outcomes.values()
+    (outcome,) = shipped.observe(shipped.agent(), f"off {shipped.SHORTEST}").values()
     assert outcome.netboot == shipped.OLD_RESCUE.id
     assert outcome.cut is not None
