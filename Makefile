@@ -17,7 +17,7 @@ INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
 COMPLETION = $(DESTDIR)$(datadir)/bash-completion/completions/fence_ovh
 DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 
-.PHONY: help demo check check-pythons soak mutants lint bench man sdist deb install uninstall not-packaged clean
+.PHONY: help demo check check-pythons soak mutants lint bench plot man sdist deb install uninstall not-packaged clean
 
 .DEFAULT_GOAL := help
 
@@ -32,6 +32,7 @@ help:
 	@echo "make install, make uninstall  for root; prefix=$(prefix), sbindir, datadir, mandir, DESTDIR"
 	@echo "make sdist  dist/fence_ovh-$(VERSION).tar.gz of the last commit; needs setuptools"
 	@echo "make deb    dist/fence-ovh_$(VERSION)_all.deb; needs debhelper and dh-python"
+	@echo "make plot   docs/time-to-fence.svg, with new figures of this agent"
 	@echo "make man    man/fence_ovh.8, from the agent's own documentation"
 
 # The demo needs the agent's own dependencies only; the tests need more.
@@ -90,6 +91,9 @@ mutants: $(VENV)/test
 
 bench: $(VENV)/test
 	$(IN_VENV) -m tests.bench
+
+plot: $(VENV)/test
+	$(IN_VENV) -m tests.plot
 
 man:
 	$(PYTHON) fence_ovh -o manpage > man/fence_ovh.8

@@ -74,16 +74,14 @@ def _print_outcome(title: str, outcome: shipped.Outcome) -> None:
     )
 
 
-def draw(theirs: plot.Figures | None) -> None:
-    """Print how long `off` takes, and draw it; without `theirs` the shipped agent's stay."""
-    figures = {**plot.ours(), "shipped": theirs or plot.read()["shipped"]}
+def times_to_fence(figures: plot.Figures) -> None:
+    """Print what the plot shows."""
     print("\nseconds until off exits, simulated, for a reboot of", *plot.REBOOTS)
     for api in plot.APIS:
         print(f"  this agent, {api}: ", *(seconds for _, seconds in figures[api]))
     of = figures["shipped"]
     for reboot, seconds, status, cut in of["runs"]:
         print(f"  {of['package']}, {reboot} s: exit {status} after {seconds} s, cut after {cut} s")
-    plot.PLOT.write_text(plot.draw(figures), "utf-8")
     print(f"written: {plot.PLOT.relative_to(harness.REPOSITORY)}")
 
 
@@ -103,7 +101,7 @@ def main() -> None:
             print(
                 f"\nthe shipped agent does not run here: {why_not}; its figures stay as they were"
             )
-    draw(theirs)
+    times_to_fence(plot.update(theirs))
     print()
     sys.exit(rack.main())
 

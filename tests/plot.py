@@ -2,7 +2,8 @@
 
 This repository's agent runs on a virtual clock in the process of the simulator, the one that
 distributions ship as it is installed (`tests/shipped.py`). The figures are in the picture's
-<metadata>, so that a test can tell when they are stale.
+<metadata>, so that a test can tell when they are stale. `make bench` takes all of them anew,
+`make plot` those of this repository's agent.
 """
 
 from __future__ import annotations
@@ -78,6 +79,13 @@ def read(path: pathlib.Path = PLOT) -> Figures:
     metadata = ElementTree.parse(path).getroot().find("{http://www.w3.org/2000/svg}metadata")
     assert metadata is not None and metadata.text
     figures: Figures = json.loads(metadata.text)
+    return figures
+
+
+def update(shipped: Figures | None = None) -> Figures:
+    """Write the picture and return its figures; without `shipped` those stay as they were."""
+    figures = {**ours(), "shipped": shipped or read()["shipped"]}
+    PLOT.write_text(draw(figures), "utf-8")
     return figures
 
 
@@ -234,3 +242,7 @@ def _text(
         f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" text-anchor="{anchor}"'
         f' font-size="{size}" font-weight="{weight}">{escape(words)}</text>'
     )
+
+
+if __name__ == "__main__":
+    update()
