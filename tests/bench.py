@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
 
@@ -90,9 +89,7 @@ def main() -> None:
     why_not = shipped.why_not()
     theirs = None
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            ["make", "-s", "-C", harness.AGENT.parent, "install", f"DESTDIR={folder}"], check=True
-        )
+        harness.make("install", pathlib.Path(folder))
         installed = pathlib.Path(folder, "usr/sbin/fence_ovh")
         costs(installed)
         if why_not is None:

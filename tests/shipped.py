@@ -112,7 +112,7 @@ def agent() -> pathlib.Path:
 def why_not() -> str | None:
     """Why it cannot run here; None if it can."""
     if not package():
-        return f"no Debian package has installed {PACKAGED}"
+        return f"Debian's package fence-agents has not installed {PACKAGED}"
     missing = harness.missing_for_debian("suds")
     if missing:
         return missing
@@ -130,9 +130,12 @@ def package() -> str:
         return ""
     command = ["dpkg-query", "-S", str(PACKAGED)]
     owners = subprocess.run(command, capture_output=True, check=False, text=True).stdout
-    for line in owners.splitlines():
-        name, _, path = line.partition(": ")
-        if path == str(PACKAGED) and " " not in name:
+    names = [
+        line.partition(": ")[0] for line in owners.splitlines() if line.endswith(str(PACKAGED))
+    ]
+    # A package of this agent has a file of that name, too.
+    for name in ", ".join(names).split(", "):
+        if name.startswith("fence-agents"):
             command = ["dpkg-query", "-W", "-f", "${Package} ${Version}", name]
             return subprocess.run(command, capture_output=True, check=True, text=True).stdout
     return ""
