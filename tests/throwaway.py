@@ -58,8 +58,8 @@ class ThrowAwayRoot:
 
     def inside(self, *command: str) -> list[str]:
         """A command that runs another one in there."""
-        namespace = f"--mount=/proc/{self._holder.pid}/ns/mnt"
-        return ["nsenter", namespace, "env", "-C", str(harness.REPOSITORY), *command]
+        enter = ["nsenter", f"--target={self._holder.pid}", "--mount", "--root"]
+        return [*enter, "env", "-C", str(harness.REPOSITORY), *command]
 
     def run(self, *command: str, env: dict[str, str] | None = None, status: int = 0) -> str:
         """What a command prints in there, without a network, when it ends as it should.
