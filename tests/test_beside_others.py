@@ -63,4 +63,4 @@ def test_their_metadata(
     assert root.run("sh", "-c", METADATA_OF_ALL) == before
     if uninstall:
         root.run(*uninstall.split())
-        assert root.changes() == []
+        assert set(root.changes()) <= {"/usr/local/bin"}  # pip removes it when it is empty
