@@ -111,7 +111,7 @@ sdist:
 
 # In a copy: nothing is left among the sources. No compiler is needed, so none is asked for.
 deb:
-	rm -rf build/deb
+	rm -rf build/deb dist/*.deb
 	mkdir -p build/deb/fence-ovh dist
 	tar -c --exclude-vcs --exclude='./.venv*' --exclude=./build --exclude=./dist . | \
 		tar -x -C build/deb/fence-ovh
