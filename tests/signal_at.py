@@ -1,9 +1,9 @@
 """Runs the agent, and sends it a signal at an exact place: `python -m tests.signal_at CALL LINE`.
 
 The place is the LINEth line of Python that the main thread runs in the agent or in `threading`
-since the agent began its CALLth exchange with OVH. Where a handler that raises may hit is a matter
-of luck otherwise. Standard input is the agent's. With LINE 0 no signal is sent, and the number of
-lines of that exchange is the last line on stderr.
+since the agent began its CALLth exchange with OVH, or the end of that exchange. Where a handler
+that raises may hit is a matter of luck otherwise. Standard input is the agent's. With LINE 0 no
+signal is sent, and the number of lines of that exchange is the last line on stderr.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Tracer:
                 self._exchange = frame
         if event == "return" and frame is self._exchange:
             self._exchange = None
+            if self.lines < self._line:  # how many there are depends on the other threads
+                os.kill(os.getpid(), signal.SIGTERM)
         if event == "line" and self._exchange is not None:
             self.lines += 1
             if self.lines == self._line:

@@ -75,22 +75,25 @@ class Matrix:
         return self.steps[: self.steps.index(self.known_from)]
 
 
-def _rest_steps(first: str, time: str) -> tuple[str, ...]:
-    """The calls of the REST API: the first, and how often its time was asked for before."""
+def _rest_steps(login: tuple[str, ...], time: int) -> tuple[str, ...]:
+    """The calls of the REST API: those of the login, and how often its time was asked for there."""
     return (
-        first,
+        *login,
         "GET /boot?bootType=rescue #1",
         "GET /boot/230242 #1",
         "PUT  #1",
         "GET  #1",
         "GET /boot/230242 #2",
+        "GET  #2",
         "GET /task?function=hardReboot #1",
         "GET /task?function=hardReboot #2",
-        time,
+        f"GET /auth/time #{time + 1}",
+        f"GET /auth/time #{time + 2}",
         "POST /reboot #1",
         "GET /task/N #1",
-        "GET  #2",
         "GET  #3",
+        "GET /boot/230242 #3",
+        "GET  #4",
     )
 
 
@@ -102,13 +105,14 @@ MATRICES = {
             "dedicatedNetbootGetAvailable #1",
             "dedicatedNetbootModifyById #1",
             "dedicatedNetbootInfo #1",
+            "dedicatedNetbootInfo #2",
             "dedicatedHardRebootStatus #1",
             "dedicatedHardRebootStatus #2",
             "dedicatedHardRebootDo #1",
             "dedicatedHardRebootStatus #3",
             "dedicatedHardRebootStatus #4",
-            "dedicatedNetbootInfo #2",
             "dedicatedNetbootInfo #3",
+            "dedicatedNetbootInfo #4",
             "logout #1",
         ),
         "dedicatedNetbootModifyById #1",
@@ -116,13 +120,13 @@ MATRICES = {
     ),
     "rest": Matrix(
         RestBackend,
-        _rest_steps("GET /auth/time #1", "GET /auth/time #2"),
+        _rest_steps(("GET /auth/time #1", "GET /auth/time #2"), 2),
         "PUT  #1",
         "POST /reboot #1",
     ),
     "oauth2": Matrix(
         OAuth2Backend,
-        _rest_steps("POST /auth/oauth2/token #1", "GET /auth/time #1"),
+        _rest_steps(("POST /auth/oauth2/token #1",), 0),
         "PUT  #1",
         "POST /reboot #1",
         spoilt=("POST /auth/oauth2/token #1", "POST /reboot #1"),

@@ -1116,6 +1116,7 @@ def signals_kept() -> Iterator[None]:
     handlers = [signal.getsignal(number) for number in numbers]
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.set_wakeup_fd(-1)
     for number, handler in zip(numbers, handlers):
         signal.signal(number, handler)
 

@@ -202,8 +202,9 @@ class World:
         if fault in LIES:
             response = self._lie(fault, subject, proceed)
         else:
-            self._lied.discard(subject)
             response = self._answer(fault, subject, proceed, min(seconds, CALL_LIMIT))
+            if not fault and response.status == 200:
+                self._lied.discard(subject)
         return agent.Answer(
             response.status,
             {name.lower(): value for name, value in response.headers.items()},
@@ -309,7 +310,7 @@ class World:
         )
 
     def _lie(self, fault: str, subject: str, proceed: Callable[[], Response]) -> Response:
-        """Answer falsely, but never twice in a row about the same thing."""
+        """Answer falsely, but never twice in a row about the same thing; errors do not count."""
         if subject in self._lied:
             self._lied.discard(subject)
             return self._answer("", subject, proceed, CALL_LIMIT)
