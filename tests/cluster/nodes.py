@@ -22,6 +22,7 @@ from typing import Any, Callable
 
 from tests import harness
 from tests.simulator import (
+    CONSUMER_KEY,
     Account,
     DataCentre,
     Netboot,
@@ -84,6 +85,7 @@ ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "LANG": "C.UTF-8",
+    "TZ": "UTC",
     "TMPDIR": "/var/tmp",
 }
 
@@ -244,12 +246,15 @@ class Node:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
 
-    def cut_off(self) -> None:
-        """Drop what the other nodes' corosync sends, as the README does to try a broken link."""
+    def cut_off(self, *match: str) -> None:
+        """Drop what corosync receives, as the README does to try a broken link.
+
+        With that a node does not hear itself, either, and waits for ever to form a cluster. With
+        `match` "-i eth0" it hears itself, and takes the others for lost.
+        """
         for port in ("5404", "5405"):
-            self.run(
-                "iptables", "-A", "INPUT", "-p", "udp", "--destination-port", port, "-j", "DROP"
-            )
+            rule = ["INPUT", *match, "-p", "udp", "--destination-port", port, "-j", "DROP"]
+            self.run("iptables", "-A", *rule)
 
     def run(self, *command: str, check: bool = True, input: str | None = None) -> str:
         """Run a command as this node, which must succeed if `check`; returns what it prints."""
@@ -274,9 +279,9 @@ class Node:
             timeout=120,
         )
 
-    def log(self) -> str:
-        """Pacemaker's log, of all boots."""
-        path = self.disk / "var/log/pacemaker/pacemaker.log"
+    def read_log(self, name: str) -> str:
+        """A file in /var/log, with what all boots have written there."""
+        path = self.disk / "var/log" / name
         return path.read_text("utf-8", "replace") if path.exists() else ""
 
 
@@ -368,6 +373,20 @@ class Rack:
             yield
         finally:
             call("iptables", "-D", *rule)
+
+    @contextlib.contextmanager
+    def login_refused(self) -> Iterator[None]:
+        """Meanwhile the nic-handle has another password, and the consumer key is expired."""
+        accounts = self.data_centre.accounts
+        key = self.rest.credentials.consumer_keys[CONSUMER_KEY]
+        good = accounts[harness.LOGIN]
+        with self.data_centre.lock:
+            accounts[harness.LOGIN], key.status = Account(good.nic, "changed"), "expired"
+        try:
+            yield
+        finally:
+            with self.data_centre.lock:
+                accounts[harness.LOGIN], key.status = good, "validated"
 
     def save_logs(self, folder: pathlib.Path) -> None:
         """Keep what tells a failure's cause."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import calendar
 import pathlib
 import time
 import xml.etree.ElementTree as ElementTree
@@ -116,6 +117,7 @@ class Cluster:
         self.rack = rack
         self.nodes = rack.nodes
         self._begun = 0.0
+        self._logs_begun: list[int] = []
 
     # The device and the service
 
@@ -228,17 +230,32 @@ class Cluster:
         wait_until("the whole cluster", self.is_whole)
         self.somebody.run("crm_resource", "--wait", "--timeout=60s")
 
-    def history(self, witness: Node) -> list[Fencing]:
-        """Pacemaker's own history of fencing on that node, oldest first."""
-        done = witness.run("stonith_admin", "--history=*", "--output-as=xml", check=False)
-        events = ElementTree.fromstring(done).iter("fence_event")
-        return sorted(map(_fencing, events), key=lambda event: event.completed)
+    def history(self) -> list[Fencing]:
+        """Pacemaker's own history of fencing, since the beginning, as node2 knows it."""
+        answer = self.nodes[1].run("stonith_admin", "--history=*", "--output-as=xml", check=False)
+        return [_fencing(event) for event in ElementTree.fromstring(answer).iter("fence_event")]
+
+    def successes(self) -> list[Fencing]:
+        """What of it succeeded."""
+        return [event for event in self.history() if event.succeeded]
+
+    def logged(self, text: str) -> bool:
+        """Whether Pacemaker's log has that text on each node, since the beginning."""
+        return all(text in log[start:] for log, start in zip(self._logs(), self._logs_begun))
+
+    def _logs(self) -> list[str]:
+        return [node.read_log("pacemaker/pacemaker.log") for node in self.nodes]
 
     def begin(self) -> None:
-        """Forget what has been: Pacemaker's history, its failures, and the ground truth."""
+        """Forget what has been: Pacemaker's history and failures, and the ground truth."""
+        self.clean_up()
         self.somebody.run("stonith_admin", "--cleanup", "--history=*")
-        self.somebody.run("crm_resource", "--cleanup")
         self._begun = time.time()
+        self._logs_begun = [len(log) for log in self._logs()]
+
+    def clean_up(self) -> None:
+        """Forget failures, so that what has failed may start again."""
+        self.somebody.run("crm_resource", "--cleanup")
 
     # The ground truth since the beginning
 
@@ -246,7 +263,7 @@ class Cluster:
         """The power cuts."""
         state = self.rack.state()
         names = {node.server: node.name for node in self.nodes}
-        since_1970 = state["provider_time"] - state["monotonic"]
+        since_1970 = self.rack.data_centre.clock.time_at(0)
         cuts = [
             Cut(
                 names[cut["server"]],
@@ -256,6 +273,15 @@ class Cluster:
             for cut in state["power_cuts"]
         ]
         return [cut for cut in cuts if cut.at > self._begun]
+
+    def reboots(self) -> list[float]:
+        """When the hard reboots were accepted, in seconds since 1970."""
+        data_centre = self.rack.data_centre
+        with data_centre.lock:
+            since_1970 = data_centre.clock.time_at(0)
+            servers = data_centre.servers.values()
+            moments = [each.accepted_at for server in servers for each in server.hard_reboots]
+        return [moment + since_1970 for moment in moments if moment + since_1970 > self._begun]
 
     def journal(self) -> list[Event]:
         """What happened to the service."""
@@ -269,9 +295,11 @@ def _fencing(event: ElementTree.Element) -> Fencing:
     status = event.get("status", "")
     assert status in ("success", "failed", "pending"), ElementTree.tostring(event)
     completed = event.get("completed", "")
+    # The nodes live in UTC.
+    moment = time.strptime(completed[:19], "%Y-%m-%d %H:%M:%S") if completed else time.gmtime(0)
     return Fencing(
         event.get("target", ""),
         event.get("action", ""),
         status == "success",
-        time.mktime(time.strptime(completed[:19], "%Y-%m-%d %H:%M:%S")) if completed else 0.0,
+        calendar.timegm(moment),
     )

@@ -7,13 +7,19 @@ each other, the delays of the device let node2 win.
 
 from __future__ import annotations
 
-from tests.cluster.nodes import wait_until
-from tests.cluster.pacemaker import Cluster
+import time
+from typing import Any
+
+import pytest
+
+from tests.cluster.nodes import FAST, wait_until
+from tests.cluster.pacemaker import DEVICE, Cluster
+from tests.simulator import Timing
 
 
-def prepare(cluster: Cluster, api: str) -> None:
+def prepare(cluster: Cluster, api: str, interval: str = "20s", **more: Any) -> None:
     """Have the whole cluster run with a device for that API, and nothing to remember."""
-    cluster.configure(cluster.parameters(api))
+    cluster.configure({**cluster.parameters(api), **more}, interval)
     cluster.wait_until_whole()
     cluster.begin()
 
@@ -32,15 +38,22 @@ def check_fenced(cluster: Cluster, action: str = "reboot") -> None:
     cuts = cluster.cuts()
     assert {cut.node for cut in cuts} == {"node1"}
     first = min(cut.at for cut in cuts)
-    node2 = cluster.nodes[1]
-    successes = [event for event in cluster.history(node2) if event.succeeded]
+    successes = cluster.successes()
     assert {(event.target, event.action) for event in successes} == {("node1", action)}
     # Its seconds are whole ones.
     assert all(event.completed + 1 > first for event in successes)
-    starts = [event for event in cluster.journal() if event.node == "node2"]
-    assert [event.what for event in starts][:1] == ["start"]
+    journal = cluster.journal()
+    assert "double" not in [event.what for event in journal]
+    starts = [event for event in journal if event.node != "node1"]
+    assert starts[0].what == "start"
     assert starts[0].at > first
-    assert "double" not in [event.what for event in cluster.journal()]
+
+
+def check_untouched(cluster: Cluster) -> None:
+    """Check that nothing was cut, nothing is taken for cut, and nothing was recovered."""
+    assert not cluster.successes()
+    assert not cluster.journal()
+    assert not cluster.cuts()
 
 
 def test_link_down(two: Cluster, api: str) -> None:
@@ -55,6 +68,138 @@ def test_link_down(two: Cluster, api: str) -> None:
 def test_both_cut_off_from_each_other(two: Cluster, api: str) -> None:
     prepare(two, api)
     for node in two.nodes:
-        node.cut_off()
+        node.cut_off("-i", "eth0")
     wait_for_recovery(two)
+    two.wait_until_whole()
     check_fenced(two)
+
+
+def test_corosync_killed(two: Cluster, api: str) -> None:
+    prepare(two, api)
+    two.nodes[0].kill("corosync")
+    wait_for_recovery(two)
+    two.wait_until_whole()
+    check_fenced(two)
+
+
+def test_frozen_node(two: Cluster, api: str) -> None:
+    prepare(two, api)
+    two.nodes[0].freeze()
+    wait_for_recovery(two)
+    two.wait_until_whole()
+    check_fenced(two)
+
+
+def test_reboot_comes_back_by_itself(two: Cluster, api: str) -> None:
+    prepare(two, api)
+    two.nodes[1].run("stonith_admin", "--reboot", "node1")
+    assert [cut.booted for cut in two.cuts()] == ["harddisk"]
+    two.wait_until_whole()
+    check_fenced(two)
+
+
+def test_off_stays_out_until_on(two: Cluster, api: str) -> None:
+    two.configure(two.parameters(api), **{"stonith-action": "off"})
+    two.wait_until_whole()
+    two.begin()
+    node1, node2 = two.nodes
+    node1.cut_off()
+    wait_for_recovery(two)
+    check_fenced(two, "off")
+    assert [cut.booted for cut in two.cuts()] == ["rescue"]
+    assert not node1.pids()
+    assert two.online(node2) == {"node2"}
+    node2.run("stonith_admin", "--unfence", "node1")
+    assert [cut.booted for cut in two.cuts()] == ["rescue", "harddisk"]
+    two.wait_until_whole()
+
+
+def test_api_down_at_the_moment_of_need(two: Cluster, api: str) -> None:
+    prepare(two, api, pcmk_reboot_timeout=10)
+    with two.rack.api_down():
+        two.nodes[0].kill("corosync")
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            check_untouched(two)
+            time.sleep(0.5)
+    assert any(not event.succeeded for event in two.history())
+    wait_for_recovery(two)
+    two.clean_up()
+    two.wait_until_whole()
+    check_fenced(two)
+
+
+REFUSALS = {"soap": "invalid login or password", "rest": "Invalid signature"}
+
+
+def test_wrong_password(two: Cluster, api: str) -> None:
+    prepare(two, api)
+    two.configure({**two.parameters(api), "password": "wrong"})
+    wait_until("a refusal in the log", lambda: two.logged(REFUSALS[api]))
+    check_device_is_of_no_use(two)
+    repair(two, api)
+
+
+def test_login_that_is_good_no_more(two: Cluster, api: str) -> None:
+    prepare(two, api, interval="5s")
+    refusal = {"soap": "invalid login or password", "rest": "This credential is not valid"}[api]
+    with two.rack.login_refused():
+        wait_until("a refusal in the log", lambda: two.logged(refusal))
+        check_device_is_of_no_use(two)
+    repair(two, api)
+
+
+def check_device_is_of_no_use(two: Cluster) -> None:
+    """Check that the device does not run, and that node1 is needed and not fenced."""
+    wait_until("the device to be stopped", lambda: not two.running_on(DEVICE, two.nodes[1]))
+    two.nodes[0].kill("corosync")
+    wait_until("fencing to fail", lambda: any(not event.succeeded for event in two.history()))
+    check_untouched(two)
+
+
+def repair(two: Cluster, api: str) -> None:
+    """Do what the admin does then: set the device right and fence by hand."""
+    two.configure(two.parameters(api))
+    two.clean_up()
+    two.nodes[1].run("stonith_admin", "--reboot", "node1")
+    wait_for_recovery(two)
+    two.wait_until_whole()
+    check_fenced(two)
+
+
+SLOW = Timing(cut_delay=15, boot_delay=0.3, reboot_duration=16)
+
+
+def test_longer_than_the_time_limit(two: Cluster, api: str) -> None:
+    """The second agent finds the netboot as it wants it, and the first one's hard reboot."""
+    prepare(two, api, pcmk_reboot_timeout=10)
+    node1, node2 = two.nodes
+    two.rack.set_timing(SLOW)
+    node1.kill("corosync")
+    wait_until("a hard reboot", two.reboots)
+    two.rack.set_timing(FAST)
+    first = node2.pids("fence_ovh")
+    assert first
+    wait_until("the agent to be killed", lambda: not set(first) & set(node2.pids()))
+    killed = time.time()
+    check_untouched(two)
+    assert "ended by SIGTERM" in node2.read_log("fence_ovh.log")
+    wait_for_recovery(two)
+    two.wait_until_whole()
+    check_fenced(two)
+    own = [reboot for reboot in two.reboots() if reboot > killed]
+    assert own
+    assert all(event.completed + 1 > min(own) for event in two.successes())
+    assert two.rack.state()["open_sessions"] == 0
+
+
+@pytest.mark.parametrize("host_check", ["static-list", "dynamic-list"])
+def test_three_nodes(three: Cluster, api: str, host_check: str) -> None:
+    prepare(three, api, pcmk_host_check=host_check)
+    node1, *others = three.nodes
+    node1.cut_off("-i", "eth0")
+    wait_until("recovery", lambda: len(three.running_on("service", others[0])) == 1)
+    three.wait_until_whole()
+    check_fenced(three)
+    print(others[0].run("stonith_admin", "--list-targets", DEVICE, check=False))
+    print(others[0].run("grep", "-n", "list", "/var/log/pacemaker/pacemaker.log", check=False))
