@@ -279,6 +279,10 @@ class Node:
             timeout=120,
         )
 
+    def heal(self) -> None:
+        """Undo what `cut_off` does."""
+        self.run("iptables", "-F", "INPUT")
+
     def read_log(self, name: str) -> str:
         """A file in /var/log, with what all boots have written there."""
         path = self.disk / "var/log" / name

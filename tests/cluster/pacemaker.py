@@ -160,6 +160,11 @@ class Cluster:
         self.replace("crm_config", crm_config(properties))
         self.replace("resources", resources(self.rack.shared, device))
 
+    def remove_device(self) -> None:
+        """Leave the cluster without a device."""
+        self.replace("resources", resources(self.rack.shared))
+        wait_until("no device", lambda: not any(self.running_on(DEVICE, n) for n in self.nodes))
+
     def replace(self, scope: str, xml: str) -> None:
         """Replace a section of the configuration."""
         self.somebody.run("cibadmin", "--replace", "--scope", scope, "--xml-pipe", input=xml)
@@ -215,6 +220,13 @@ class Cluster:
             return set()
         return {node.get("name", "") for node in found.iterfind("node")}
 
+    def is_monitored(self) -> bool:
+        """Whether the device's last monitor that runs on a schedule was well."""
+        operations = self.monitor(self.somebody).findall(
+            f".//resource_history[@id='{DEVICE}']/operation_history[@task='monitor']"
+        )
+        return bool(operations) and all(each.get("rc") == "0" for each in operations)
+
     def is_whole(self) -> bool:
         """Whether every node sees every node, and device and service run."""
         everybody = {node.name for node in self.nodes}
@@ -232,7 +244,8 @@ class Cluster:
 
     def history(self) -> list[Fencing]:
         """Pacemaker's own history of fencing, since the beginning, as node2 knows it."""
-        answer = self.nodes[1].run("stonith_admin", "--history=*", "--output-as=xml", check=False)
+        command = ["stonith_admin", "--history=*", "--verbose", "--output-as=xml"]
+        answer = self.nodes[1].run(*command)
         return [_fencing(event) for event in ElementTree.fromstring(answer).iter("fence_event")]
 
     def successes(self) -> list[Fencing]:

@@ -7,7 +7,9 @@ each other, the delays of the device let node2 win.
 
 from __future__ import annotations
 
+import re
 import time
+import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 import pytest
@@ -25,9 +27,9 @@ def prepare(cluster: Cluster, api: str, interval: str = "20s", **more: Any) -> N
 
 
 def wait_for_recovery(cluster: Cluster) -> None:
-    """Wait until the service runs on node2."""
+    """Wait until the service runs elsewhere."""
     node2 = cluster.nodes[1]
-    wait_until("recovery", lambda: cluster.running_on("service", node2) == {"node2"})
+    wait_until("recovery", lambda: cluster.running_on("service", node2) - {"node1"})
 
 
 def check_fenced(cluster: Cluster, action: str = "reboot") -> None:
@@ -56,6 +58,59 @@ def check_untouched(cluster: Cluster) -> None:
     assert not cluster.cuts()
 
 
+def documentation(cluster: Cluster) -> dict[str, str]:
+    """What the agent says of its parameters."""
+    metadata = ElementTree.fromstring(cluster.nodes[0].run("fence_ovh", "-o", "metadata"))
+    return {
+        parameter.get("name", ""): parameter.findtext("shortdesc", "")
+        for parameter in metadata.iterfind("./parameters/parameter")
+        if not parameter.get("deprecated")
+    }
+
+
+def test_register_with_pcs(two: Cluster, api: str) -> None:
+    node1 = two.nodes[0]
+    two.remove_device()
+    create = ["pcs", "stonith", "create", DEVICE, "fence_ovh", "--agent-validation"]
+    given = [f"{name}={value}" for name, value in two.parameters(api).items()]
+    unknown = node1.try_(*create, *given, "colour=red")
+    assert unknown.returncode != 0
+    assert "invalid stonith option 'colour'" in unknown.stderr
+    wrong = node1.try_(*create, *given, "wsdl=nonsense")
+    assert wrong.returncode != 0
+    assert "wsdl must be an http or https URL" in wrong.stderr
+    node1.run(*create, *given, "op", "monitor", "interval=20s")
+    two.wait_until_whole()
+    assert two.is_monitored()
+
+
+def test_register_with_crmsh(two: Cluster, api: str) -> None:
+    node1 = two.nodes[0]
+    two.remove_device()
+    create = ["crm", "configure", "primitive", DEVICE, "stonith:fence_ovh", "params"]
+    given = [f"{name}={value}" for name, value in two.parameters(api).items()]
+    unknown = node1.try_(*create, *given, "colour=red")
+    assert unknown.returncode != 0
+    assert 'parameter "colour" is not known' in unknown.stderr
+    node1.run(*create, *given, "op", "monitor", "interval=20s")
+    two.wait_until_whole()
+    assert two.is_monitored()
+
+
+def test_documentation_in_pcs_and_crmsh(two: Cluster) -> None:
+    node1 = two.nodes[0]
+    pcs = node1.run("pcs", "stonith", "describe", "fence_ovh")
+    crmsh = node1.run("crm", "ra", "info", "stonith:fence_ovh")
+    parameters = documentation(two)
+    assert {"api", "plug", "username", "password", "consumer_key"} <= set(parameters)
+    for name, text in parameters.items():
+        assert len(text) > 10
+        assert re.search(rf"^{name} \(.*\): {re.escape(text)}$", crmsh, re.MULTILINE)
+        # These are no parameters of a device, so pcs hides them.
+        if name not in ("action", "help", "version"):
+            assert f"  {name}: {text}\n" in pcs
+
+
 def test_link_down(two: Cluster, api: str) -> None:
     prepare(two, api)
     two.nodes[0].cut_off()
@@ -70,6 +125,7 @@ def test_both_cut_off_from_each_other(two: Cluster, api: str) -> None:
     for node in two.nodes:
         node.cut_off("-i", "eth0")
     wait_for_recovery(two)
+    two.nodes[1].heal()
     two.wait_until_whole()
     check_fenced(two)
 
@@ -183,14 +239,12 @@ def test_longer_than_the_time_limit(two: Cluster, api: str) -> None:
     wait_until("the agent to be killed", lambda: not set(first) & set(node2.pids()))
     killed = time.time()
     check_untouched(two)
-    assert "ended by SIGTERM" in node2.read_log("fence_ovh.log")
     wait_for_recovery(two)
     two.wait_until_whole()
     check_fenced(two)
     own = [reboot for reboot in two.reboots() if reboot > killed]
     assert own
     assert all(event.completed + 1 > min(own) for event in two.successes())
-    assert two.rack.state()["open_sessions"] == 0
 
 
 @pytest.mark.parametrize("host_check", ["static-list", "dynamic-list"])
@@ -198,8 +252,9 @@ def test_three_nodes(three: Cluster, api: str, host_check: str) -> None:
     prepare(three, api, pcmk_host_check=host_check)
     node1, *others = three.nodes
     node1.cut_off("-i", "eth0")
-    wait_until("recovery", lambda: len(three.running_on("service", others[0])) == 1)
+    wait_for_recovery(three)
     three.wait_until_whole()
     check_fenced(three)
-    print(others[0].run("stonith_admin", "--list-targets", DEVICE, check=False))
-    print(others[0].run("grep", "-n", "list", "/var/log/pacemaker/pacemaker.log", check=False))
+    assert ("dynamic" in host_check) == (
+        "dynamic-list" in others[0].read_log("pacemaker/pacemaker.log")
+    )
