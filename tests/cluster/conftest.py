@@ -37,7 +37,7 @@ class Clusters:
             rack = Rack(folder, number, first_cib(folder / "shared"))
             self.current = cluster = Cluster(rack)
             rack.start()
-            wait_until("a cluster", lambda: all(map(cluster.is_member, cluster.nodes)))
+            wait_until("a cluster", cluster.is_complete)
         return self.current
 
     def drop(self) -> None:

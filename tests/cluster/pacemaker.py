@@ -117,7 +117,7 @@ class Cluster:
         self.rack = rack
         self.nodes = rack.nodes
         self._begun = 0.0
-        self._logs_begun: list[int] = []
+        self._logs_begun: dict[str, int] = {}
 
     # The device and the service
 
@@ -164,6 +164,7 @@ class Cluster:
         """Leave the cluster without a device."""
         self.replace("resources", resources(self.rack.shared))
         wait_until("no device", lambda: not any(self.running_on(DEVICE, n) for n in self.nodes))
+        self.settle()
 
     def replace(self, scope: str, xml: str) -> None:
         """Replace a section of the configuration."""
@@ -227,12 +228,15 @@ class Cluster:
         )
         return bool(operations) and all(each.get("rc") == "0" for each in operations)
 
+    def is_complete(self) -> bool:
+        """Whether every node sees every node."""
+        everybody = {node.name for node in self.nodes}
+        return all(self.online(node) == everybody for node in self.nodes)
+
     def is_whole(self) -> bool:
         """Whether every node sees every node, and device and service run."""
-        everybody = {node.name for node in self.nodes}
-        return all(
-            self.online(node) == everybody
-            and len(self.running_on(DEVICE, node)) == 1
+        return self.is_complete() and all(
+            len(self.running_on(DEVICE, node)) == 1
             and self.running_on("service", node) == {"node1"}
             for node in self.nodes
         )
@@ -240,6 +244,10 @@ class Cluster:
     def wait_until_whole(self) -> None:
         """Wait until nothing is missing and nothing is under way."""
         wait_until("the whole cluster", self.is_whole)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing is under way."""
         self.somebody.run("crm_resource", "--wait", "--timeout=60s")
 
     def history(self) -> list[Fencing]:
@@ -252,19 +260,18 @@ class Cluster:
         """What of it succeeded."""
         return [event for event in self.history() if event.succeeded]
 
-    def logged(self, text: str) -> bool:
-        """Whether Pacemaker's log has that text on each node, since the beginning."""
-        return all(text in log[start:] for log, start in zip(self._logs(), self._logs_begun))
-
-    def _logs(self) -> list[str]:
-        return [node.read_log("pacemaker/pacemaker.log") for node in self.nodes]
+    def log(self, node: Node) -> str:
+        """Pacemaker's log on that node, since the beginning."""
+        return node.read_log("pacemaker/pacemaker.log")[self._logs_begun[node.name] :]
 
     def begin(self) -> None:
         """Forget what has been: Pacemaker's history and failures, and the ground truth."""
         self.clean_up()
         self.somebody.run("stonith_admin", "--cleanup", "--history=*")
         self._begun = time.time()
-        self._logs_begun = [len(log) for log in self._logs()]
+        self._logs_begun = {
+            node.name: len(node.read_log("pacemaker/pacemaker.log")) for node in self.nodes
+        }
 
     def clean_up(self) -> None:
         """Forget failures, so that what has failed may start again."""
