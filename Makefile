@@ -17,7 +17,7 @@ INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
 COMPLETION = $(DESTDIR)$(datadir)/bash-completion/completions/fence_ovh
 DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 
-.PHONY: help demo check check-pythons soak mutants lint bench plot man sdist deb install uninstall not-packaged clean
+.PHONY: help demo check check-cluster check-pythons soak mutants lint bench plot man sdist deb install uninstall not-packaged clean
 
 .DEFAULT_GOAL := help
 
@@ -25,6 +25,7 @@ help:
 	@echo "make demo   cut off a simulated server and start it again, step by step"
 	@echo "make check  all tests"
 	@echo "make check-pythons  the quick ones on every other Python 3.9 to 3.14 in the path"
+	@echo "make check-cluster  fence the nodes of a real Pacemaker cluster; root, 11 minutes"
 	@echo "make soak   search for a false 0 for hours; resumes where it ended"
 	@echo "make mutants  remove the safety decisions one at a time: the tests must notice"
 	@echo "make lint   formatting, style, types, oldest Python; needs shellcheck"
@@ -73,12 +74,16 @@ check-pythons:
 			-k "not debian and not distribution" $(QUICK) || exit; \
 	done
 
+# Two cores are enough for one cluster at a time.
+check-cluster: $(VENV)/test
+	$(IN_VENV) -m tests.cluster
+
 lint: $(VENV)/lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py tests
-	shellcheck .ci/run examples/*.sh packaging/*.bash-completion debian/*.preinst debian/*.postrm
+	shellcheck .ci/run examples/*.sh tests/cluster/boot.sh packaging/*.bash-completion debian/*.preinst debian/*.postrm
 
 # Each API in a process of its own; 100,000 schedules each take hours, and go on where they ended.
 soak: $(VENV)/test

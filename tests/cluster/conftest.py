@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,7 @@ def three(clusters: Clusters) -> Cluster:
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     """Keep the logs of a test that fails, say where, and trust its cluster no more."""
     outcome = yield
     report = outcome.get_result()

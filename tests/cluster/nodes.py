@@ -94,7 +94,7 @@ def call(*command: str, **options: Any) -> str:
     """Run a command that must succeed; returns what it prints."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
-    return done.stdout
+    return str(done.stdout)
 
 
 def wait_until(what: str, condition: Callable[[], object], seconds: float = 90) -> None:
@@ -110,7 +110,7 @@ def install(folder: pathlib.Path) -> pathlib.Path:
     call("make", "-s", "-C", str(harness.REPOSITORY), "install", f"DESTDIR={folder}")
     resources = folder / "usr/lib/ocf/resource.d/test"
     resources.mkdir(parents=True)
-    shutil.copy(HERE / "service", resources)
+    shutil.copy(HERE / "service.py", resources / "service")
     # Debian 12 has no package of OVH's library. Its own packages go first.
     packages = folder / "usr/lib/python3/dist-packages"
     packages.mkdir(parents=True)

@@ -53,9 +53,14 @@ def check_fenced(cluster: Cluster, action: str = "reboot") -> None:
 
 def check_untouched(cluster: Cluster) -> None:
     """Check that nothing was cut, nothing is taken for cut, and nothing was recovered."""
+    check_not_recovered(cluster)
+    assert not cluster.cuts()
+
+
+def check_not_recovered(cluster: Cluster) -> None:
+    """Check that nothing is taken for cut, and nothing was recovered."""
     assert not cluster.successes()
     assert not cluster.journal()
-    assert not cluster.cuts()
 
 
 def documentation(cluster: Cluster) -> dict[str, str]:
@@ -252,6 +257,24 @@ def test_longer_than_the_time_limit(two: Cluster, api: str) -> None:
     own = [reboot for reboot in two.reboots() if reboot > killed]
     assert own
     assert all(event.completed + 1 > min(own) for event in two.successes())
+
+
+def test_back_before_ovh_says_so(two: Cluster) -> None:
+    """Pacemaker on a node that hears of its own fencing ends, and has to be started again."""
+    prepare(two, "rest")
+    node1, node2 = two.nodes
+    two.rack.set_timing(Timing(cut_delay=0.3, boot_delay=0.3, reboot_duration=30))
+    node1.kill("corosync")
+    wait_until("a hard reboot", two.reboots)
+    two.rack.set_timing(FAST)
+    wait_until("node1 to be back", lambda: two.online(node2) == {"node1", "node2"} and two.cuts())
+    check_not_recovered(two)
+    wait_for_recovery(two)
+    wait_until("Pacemaker to end", lambda: not node1.pids("pacemakerd"))
+    assert "We were allegedly just fenced" in two.log(node1)
+    check_fenced(two)
+    two.rack.simulator.control(server=node1.server, hard_reboot=True)
+    two.wait_until_whole()
 
 
 @pytest.mark.parametrize("host_check", ["static-list", "dynamic-list"])
