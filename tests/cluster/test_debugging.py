@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""docs/debugging.md: its commands for Pacemaker do what it says, and print what it shows."""
+
+from __future__ import annotations
+
+from tests import documents, harness
+from tests.cluster.nodes import Node, wait_until
+from tests.cluster.pacemaker import Cluster
+
+PAGE = harness.REPOSITORY / "docs" / "debugging.md"
+
+
+def follow(node: Node, heading: str) -> None:
+    """Run the commands of a section on that node, in their order, as in a terminal."""
+    for example in documents.examples(PAGE, heading):
+        done = node.try_("sh", "-c", f"exec 2>&1; {example.command}")
+        assert (done.returncode, documents.difference(example, done.stdout)) == (0, "")
+
+
+def test_the_page(two: Cluster, api: str) -> None:
+    two.configure(two.parameters(api))
+    two.wait_until_whole()
+    two.begin()
+    node1, node2 = two.nodes
+    follow(node2, "Through Pacemaker")
+    two.wait_until_whole()
+    assert [cut.node for cut in two.cuts()] == ["node1"]
+    follow(node2, "Pacemaker's log")
+    follow(node1, "On the node that is to be fenced")
+    wait_until("the fencing", lambda: len(two.cuts()) == 2)
+    wait_until("recovery", lambda: two.running_on("service", node2) == {"node2"})
+    follow(node2, "On another node")
+    assert [cut.node for cut in two.cuts()] == ["node1"] * 2
+    two.wait_until_whole()
