@@ -7,6 +7,7 @@ the kernel clears away when their first process ends, however it ends. The machi
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -49,6 +50,9 @@ iptables -A INPUT -p udp --destination-port 5405 -j DROP
 """
 
 
+TIME_TO_END = 20.0  # seconds
+
+
 def missing(folder: str) -> list[str]:
     """What this machine lacks, in words; nothing if the tests can run."""
     if os.geteuid() != 0:
@@ -70,11 +74,12 @@ def run(folder: str, arguments: list[str]) -> int:
     command = ["setpriv", "--pdeathsig", "KILL", *NAMESPACES, *pytest]
     process = subprocess.Popen(command, env={**os.environ, FOLDER: folder})
     try:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                pass  # pytest got it, too, and ends.
+        return process.wait()
+    except KeyboardInterrupt:
+        # pytest got it, too, and cleans up. Python can lose one: then it has had its time.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(TIME_TO_END)
+        return 128 + signal.SIGINT
     finally:
         process.kill()
         process.wait()

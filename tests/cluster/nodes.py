@@ -194,6 +194,7 @@ class Node:
                     stdout=console,
                     stderr=console,
                     env=ENVIRONMENT,
+                    start_new_session=True,  # A Ctrl-C is not for them.
                 )
             self._plug_in(self._process)
 
