@@ -30,8 +30,8 @@ FOUND: dict[str, tuple[type[World], Schedule]] = {
     "seconds_are_counted_from_a_garbled_start": (
         World,
         Schedule(
-            faults=((7, "wrong type"),),
-            queue_delay=4,
+            faults=((8, "wrong type"),),
+            queue_delay=14,
             cut_delay=3,
             boot_delay=1,
             rest=0,
