@@ -122,6 +122,7 @@ class World:
         self._reboots_asked = 0
         self.lied_about_acceptance = False
         self.refused_at_first = False
+        self.netboot_at_last_look = ""
         self._refused_since = 0.0
         self._granted = False
         self.status = -1
@@ -195,6 +196,8 @@ class World:
             response = self.front_end.handle(method, path, sent, body or b"", "http")
             if self._is_reboot(subject):
                 self._count_reboot()
+            if subject != "logout":
+                self.netboot_at_last_look = self.centre.server(SERVER).netboot.type
             return response
 
         fault = self._fault(number)
@@ -383,7 +386,6 @@ class World:
             root.handlers = others
         self.log, self.output = written.lines, stdout.getvalue()
         self.ended = self.clock.monotonic()
-        self.netboot_at_end = self.centre.server(SERVER).netboot.type
         self.running_at_end = self.centre.server(SERVER).running
         # A server that was cut last boots what was chosen; nobody acts any more.
         self._virtual.advance(1000)
@@ -410,8 +412,11 @@ class World:
         return bool(booted) and booted[-1] == self.wanted()
 
     def netboot_is_as_wanted(self) -> bool:
-        """Whether the netboot is what the action demands."""
-        return self.netboot_at_end == self.wanted()
+        """Whether the netboot was what the action demands when the agent asked for the last time.
+
+        What somebody does after that, while it logs out, no client can see.
+        """
+        return self.netboot_at_last_look == self.wanted()
 
     def old_system_runs(self) -> bool:
         """Whether the server still runs what it ran before."""
