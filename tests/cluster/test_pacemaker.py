@@ -27,9 +27,13 @@ def prepare(cluster: Cluster, api: str, interval: str = "20s", **more: Any) -> N
 
 
 def wait_for_recovery(cluster: Cluster) -> None:
-    """Wait until the service runs elsewhere."""
-    node2 = cluster.nodes[1]
-    wait_until("recovery", lambda: cluster.running_on("service", node2) - {"node1"})
+    """Wait until the service runs elsewhere, never twice."""
+
+    def is_recovered() -> bool:
+        assert "double" not in [event.what for event in cluster.journal()]
+        return bool(cluster.running_on("service", cluster.nodes[1]) - {"node1"})
+
+    wait_until("recovery", is_recovered)
 
 
 def check_fenced(cluster: Cluster, action: str = "reboot") -> None:
