@@ -55,9 +55,12 @@ def test_interrupted_run_leaves_nothing(end: str, tmp_path: pathlib.Path) -> Non
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         start_new_session=True,
+        # Whoever started the tests may have had them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as run:
         wait_until("the nodes", lambda: programs().count("pacemaker-contr") == 2)
         ENDS[end](run)
+    assert run.returncode != 0
     wait_until("the end of all that it started", lambda: traces() == before)
     left = [path for path in tmp_path.rglob("*") if not path.is_dir()]
     assert not left
