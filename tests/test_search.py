@@ -14,4 +14,5 @@ EXAMPLES = 2000
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("api", WORLDS)
 def test_no_schedule_breaks_the_property(api: str, part: int) -> None:
-    search(api, EXAMPLES // PARTS)
+    # Always the same schedules, so that one commit has one verdict. `make soak` tries others.
+    search(api, EXAMPLES // PARTS, number=part)

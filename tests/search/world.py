@@ -208,6 +208,8 @@ class World:
             response = self._answer(fault, subject, proceed, min(seconds, CALL_LIMIT))
             if not fault and response.status == 200:
                 self._lied.discard(subject)
+                # A refusal that nobody injected (an expired session) grants nothing.
+                self._granted = self._granted or not subject.startswith(self.first_operations)
         return agent.Answer(
             response.status,
             {name.lower(): value for name, value in response.headers.items()},
@@ -223,9 +225,6 @@ class World:
                 self.refused_at_first = True
         else:
             self._refused_since = 0.0
-            # The agent's first question about the server has to be answered in full.
-            granted = not fault and not subject.startswith(self.first_operations)
-            self._granted = self._granted or granted
 
     def _subject(self, method: str, path: str, body: bytes) -> str:
         found = re.search(rb"Body><[\w-]+:(\w+)", body)
