@@ -21,6 +21,7 @@ PROPERTIES = {
     "stonith-enabled": "true",
     "stonith-action": "reboot",
     "dc-deadtime": "5s",  # 20 s are for networks that need as long to come up.
+    "load-threshold": "1000%",  # The load is the machine's, which no node can help.
     "cluster-infrastructure": "corosync",
 }
 
@@ -162,6 +163,8 @@ class Cluster:
 
     def remove_device(self) -> None:
         """Leave the cluster without a device."""
+        # Pacemaker never clears up after a device that goes while it is being started.
+        self.settle()
         self.replace("resources", resources(self.rack.shared))
         wait_until("no device", lambda: not any(self.running_on(DEVICE, n) for n in self.nodes))
         self.settle()
