@@ -53,6 +53,12 @@ def test_every_command_is_run() -> None:
     assert sorted(found, key=str) == sorted(documents.examples(PAGE, title), key=str)
 
 
+def test_the_readme_shows_the_same_commands() -> None:
+    commands = {example.command for example in documents.examples(PAGE, "When fencing does not work")}
+    _, *others = documents.blocks(REPOSITORY / "README.md", "When something is wrong")
+    assert {line for block in others for line in block.splitlines()} <= commands
+
+
 def test_the_agent_alone(cluster: ExampleCluster) -> None:
     follow(cluster, "The agent alone")
     booted = cluster.booted()
