@@ -54,7 +54,9 @@ def test_every_command_is_run() -> None:
 
 
 def test_the_readme_shows_the_same_commands() -> None:
-    commands = {example.command for example in documents.examples(PAGE, "When fencing does not work")}
+    commands = {
+        example.command for example in documents.examples(PAGE, "When fencing does not work")
+    }
     _, *others = documents.blocks(REPOSITORY / "README.md", "When something is wrong")
     assert {line for block in others for line in block.splitlines()} <= commands
 
