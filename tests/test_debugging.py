@@ -20,6 +20,7 @@ PAGE = REPOSITORY / "docs" / "debugging.md"
 HERE = ["The agent alone", "Through cman", "syslog", "The debug file"]
 IN_A_CLUSTER = [
     "Through Pacemaker",
+    "The last resort",
     "Pacemaker's log",
     "On the node that is to be fenced",
     "On another node",

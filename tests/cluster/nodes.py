@@ -363,6 +363,12 @@ class Rack:
         """The ground truth."""
         return self.simulator.state()
 
+    def hard_reboot(self, node: Node, kind: str) -> None:
+        """Do what a person does in the provider's manager: a hard reboot into harddisk or rescue."""
+        netboots = self.data_centre.servers[node.server].netboots
+        netboot = next(each.id for each in netboots if each.type == kind)
+        self.simulator.control(server=node.server, netboot=netboot, hard_reboot=True)
+
     def set_timing(self, timing: Timing) -> None:
         """How hard reboots go that are asked for from now on."""
         with self.data_centre.lock:

@@ -32,3 +32,20 @@ def test_the_page(two: Cluster, api: str) -> None:
     follow(node2, "On another node")
     assert [cut.node for cut in two.cuts()] == ["node1"] * 2
     two.wait_until_whole()
+
+
+def test_the_last_resort(two: Cluster, api: str) -> None:
+    two.configure({**two.parameters(api), "pcmk_reboot_timeout": 10})
+    two.wait_until_whole()
+    two.begin()
+    node1, node2 = two.nodes
+    with two.rack.api_down():
+        two.rack.hard_reboot(node1, "rescue")
+        wait_until("fencing to fail", lambda: any(not event.succeeded for event in two.history()))
+        assert not two.journal()
+        follow(node2, "The last resort")
+        wait_until("recovery", lambda: two.running_on("service", node2) == {"node2"})
+    two.rack.hard_reboot(node1, "harddisk")
+    two.clean_up()
+    two.wait_until_whole()
+    assert len(two.cuts()) == 2

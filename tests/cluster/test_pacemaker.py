@@ -277,7 +277,7 @@ def test_back_before_ovh_says_so(two: Cluster) -> None:
     wait_until("Pacemaker to end", lambda: not node1.pids("pacemakerd"))
     assert "We were allegedly just fenced" in two.log(node1)
     check_fenced(two)
-    two.rack.simulator.control(server=node1.server, hard_reboot=True)
+    two.rack.hard_reboot(node1, "harddisk")
     two.wait_until_whole()
 
 
