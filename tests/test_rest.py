@@ -1509,6 +1509,13 @@ class TestAuthorize:
         assert {device["consumer_key"] for device in devices} == {authorized.key}
         assert {device["agent"] for device in devices} == {"fence_ovh"}
 
+    def test_the_configuration_has_the_api_url_that_was_given(
+        self, authorized: Authorization
+    ) -> None:
+        url = f"{authorized.ovh.simulator.url}/1.0"
+        assert f" api_url='{url}' " in authorized.stdout
+        assert authorized.stdout.count(f' api_url="{url}" ') == 2
+
     def test_the_key_is_nowhere_but_in_the_configuration(
         self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path
     ) -> None:
