@@ -87,8 +87,11 @@ def test_ctrl_c_says_what_was_set_in_motion_and_how_to_undo_it(
     terminal: pexpect.spawn, ovh: Backend
 ) -> None:
     give_password(terminal, ovh)
-    terminal.expect(f"{SERVER}: waiting for the hard reboot to be over")
+    terminal.expect(rf"{SERVER}: waiting for the hard reboot to be over, \d+ s")
+    shown = terminal.match.group()
     terminal.sendintr()
+    terminal.expect(r"\^C\r( +)\r")
+    assert len(terminal.match.group(1)) == len(f"{shown}^C")
     terminal.expect("ended by SIGINT")
     terminal.expect(f"{SERVER} was left with its netboot rescue12-customer .*, hard reboot acc")
     terminal.expect(r"-o on \(to boot it from disk\)")
