@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pexpect
 import pytest
 
-from tests import harness
+from tests import agent_module, harness
 
 BASH_COMPLETION = pathlib.Path("/usr/share/bash-completion/bash_completion")
 INSERT_ALL = "\x1b*"  # Meta-*: readline writes all completions into the line
@@ -68,7 +68,7 @@ def metadata(pattern: str) -> set[str]:
 
 @pytest.mark.parametrize("option", ["-o ", "--action ", "--action="])
 def test_actions(complete: Complete, option: str) -> None:
-    expected = metadata('<action name="(.*?)"') | {"authorize", "iam-policy"}
+    expected = metadata('<action name="(.*?)"') | set(agent_module.load().SETUP)
     assert {word.replace("--action=", "") for word in complete(f"fence_ovh {option}")} == expected
 
 
