@@ -22,19 +22,21 @@ DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo   cut off a simulated server and start it again, step by step"
-	@echo "make check  all tests"
+	@echo "make demo           cut off a simulated server and start it again, step by step"
+	@echo "make check          all tests"
 	@echo "make check-pythons  the quick ones on every other Python 3.9 to 3.14 in the path"
 	@echo "make check-cluster  fence the nodes of a real Pacemaker cluster; root, 11 minutes"
-	@echo "make soak   search for a false 0 for hours; resumes where it ended"
-	@echo "make mutants  remove the safety decisions one at a time: the tests must notice"
-	@echo "make lint   formatting, style, types, oldest Python; needs shellcheck"
-	@echo "make bench  what the agent costs in time and memory, beside the one that distributions ship"
-	@echo "make install, make uninstall  for root; prefix=$(prefix), sbindir, datadir, mandir, DESTDIR"
-	@echo "make sdist  dist/fence_ovh-$(VERSION).tar.gz of the last commit; needs setuptools"
-	@echo "make deb    dist/fence-ovh_$(VERSION)_all.deb; needs debhelper and dh-python"
-	@echo "make plot   docs/time-to-fence.svg, with new figures of this agent"
-	@echo "make man    man/fence_ovh.8, from the agent's own documentation"
+	@echo "make soak           search for a false 0 for hours; resumes where it ended"
+	@echo "make mutants        remove the safety decisions one at a time: the tests must notice"
+	@echo "make lint           formatting, style, types, oldest Python; needs shellcheck"
+	@echo "make bench          what the agent costs in time and memory, beside the one that distributions ship"
+	@echo "make install        for root; prefix=$(prefix), sbindir, datadir, mandir, DESTDIR"
+	@echo "make uninstall      takes all of that away again"
+	@echo "make sdist          dist/fence_ovh-$(VERSION).tar.gz of the last commit; needs setuptools"
+	@echo "make deb            dist/fence-ovh_$(VERSION)_all.deb; needs debhelper and dh-python"
+	@echo "make plot           docs/time-to-fence.svg, with new figures of this agent"
+	@echo "make man            man/fence_ovh.8, from the agent's own documentation"
+	@echo "make clean          removes what the others made here"
 
 # The demo needs the agent's own dependencies only; the tests need more.
 $(VENV)/demo: setup.py
