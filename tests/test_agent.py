@@ -277,6 +277,24 @@ class TestNames:
         assert agent.run(None, *words).status == 0
         assert ovh.cuts() == ["rescue12-customer"]
 
+    @pytest.mark.parametrize("name", ["help", "version"])
+    @pytest.mark.parametrize("value", ["1", "0"])
+    def test_no_text_in_place_of_fencing(
+        self, agent: Agent, ovh: Backend, name: str, value: str
+    ) -> None:
+        assert agent.run(ovh.options("off") | {name: value}).status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
+    def test_no_text_in_place_of_fencing_for_proxmox(self, our_agent: Agent, ovh: Backend) -> None:
+        options = ovh.options("off")
+        words = [
+            f"--{harness.LONG_NAMES.get(name, name).replace('_', '-')}={value}"
+            for name, value in options.items()
+            if name != "agent"
+        ]
+        assert our_agent.run(None, *words, "--version=1").status == 0
+        assert ovh.cuts() == ["rescue12-customer"]
+
 
 class TestTroubles:
     def test_waits_for_an_api_that_is_down(self, agent: Agent, ovh: Backend) -> None:
