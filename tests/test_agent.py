@@ -296,6 +296,23 @@ class TestNames:
         assert ovh.cuts() == ["rescue12-customer"]
 
 
+class TestWithoutTimeLimit:
+    """Pacemaker has its own and says so in the environment."""
+
+    @pytest.mark.parametrize("action", ["off", "reboot", "monitor", "status"])
+    def test_under_pacemaker(self, agent: Agent, ovh: Backend, action: str) -> None:
+        result = agent.run(ovh.options(action), env={"PCMK_service": "pacemaker-fenced"})
+        assert result.status == 0, result.stderr
+        assert len(ovh.cuts()) == (action in ("off", "reboot"))
+
+    def test_by_option(self, agent: Agent, ovh: Backend) -> None:
+        options = ovh.options("off", disable_timeout="true")
+        del options["shell_timeout"]
+        result = agent.run(options)
+        assert result.status == 0, result.stderr
+        assert ovh.cuts() == ["rescue12-customer"]
+
+
 class TestTroubles:
     def test_waits_for_an_api_that_is_down(self, agent: Agent, ovh: Backend) -> None:
         """Two of three calls fail: at the beginning, and while the reboot is waited for."""
