@@ -6,7 +6,7 @@ import pytest
 
 from tests import harness
 from tests.harness import SERVER, Agent, SoapBackend
-from tests.simulator import READINGS, SoapSettings, Timing
+from tests.simulator import READINGS, Account, SoapSettings, Timing
 
 
 @pytest.fixture
@@ -55,6 +55,13 @@ def test_a_wrong_password_says_what_to_check(our_agent: Agent, ovh: SoapBackend)
     result = our_agent.run(ovh.options("monitor", passwd="wrong"))
     assert result.status == 1
     assert "check login and passwd" in result.stderr
+
+
+@pytest.mark.parametrize("password", ["a&amp;b", "&lt;tag&gt;", "&#65;&quot;", "]]>'<"])
+def test_a_password_that_looks_like_markup(agent: Agent, ovh: SoapBackend, password: str) -> None:
+    ovh.data_centre.accounts[harness.LOGIN] = Account(harness.LOGIN, password)
+    result = agent.run(ovh.options("monitor", passwd=password))
+    assert result.status == 0, result.stderr
 
 
 class TestSessions:
