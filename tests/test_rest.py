@@ -1055,6 +1055,16 @@ class TestMonitor:
         assert (result.status, result.stderr) == (0, "")
         assert our_agent.run(ovh.options("off")).status == 0
 
+    @pytest.mark.parametrize("action", ["monitor", "list"])
+    def test_shows_no_secret_that_a_rule_names(
+        self, our_agent: Agent, ovh: RestBackend, action: str
+    ) -> None:
+        about_secret = Rule("GET", f"/dedicated/server/{CONSUMER_KEY}")
+        self.key(ovh).rules = (Rule("GET", "/auth/currentCredential"), about_secret)
+        result = our_agent.run(without(ovh.options(action), "plug", "nodename"))
+        assert result.status == 1
+        assert "refused" in result.stderr
+
     def test_names_the_rule_of_the_server_that_lacks_it(
         self, our_agent: Agent, ovh: RestBackend
     ) -> None:
