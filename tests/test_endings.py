@@ -34,7 +34,7 @@ HANG = 60
 SOON = 10
 """Seconds within which the agent is gone after a signal, generously: a sixth of HANG."""
 
-SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM]
 SLOW = Timing(cut_delay=30, boot_delay=30, reboot_duration=HANG)
 
 
@@ -234,6 +234,15 @@ class TestSignals:
             process.send_signal(number)
         ended(process, sent)
         assert ovh.state()["open_sessions"] == 0
+
+    def test_more_until_it_is_gone_change_nothing(self, our_agent: Agent, ovh: Backend) -> None:
+        """Python's own end takes its handlers away."""
+        process = our_agent.start(ovh.options("off"), stdout=subprocess.DEVNULL)
+        ovh.wait_until("the request", lambda: ovh.reboot_operation in ovh.calls())
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.001)
+        assert process.returncode == 1
 
     def test_none_is_lost(self, ovh: Backend, tmp_path: pathlib.Path) -> None:
         """A handler that raises does so anywhere, also where it is swallowed or leaves a lock held.
