@@ -240,6 +240,8 @@ MUTANTS = mutants(
     ("a defect is success", '        log("error", "defect in fence_ovh: %s", where(error))', "        return 0"),
     ("a defect shows its text", 'return f"{type(error).__name__} in {places}"', 'return f"{error!r} in {places}"'),
     ("the exit status is lost", "sys.exit(run(options, HttpNetwork(), SystemClock()))", "run(options, HttpNetwork(), time)"),
+    ("off prints the version", "            options.pop(name, None)", "            pass"),
+    ("off prints the version for Proxmox", "if fences and (valued or len(sys.argv) < 2):", "if fences and len(sys.argv) < 2:"),
     ("every success is two", "    return fence_action(\n        fencing, options, set_power_status, get_power_status, get_list, reboot_cycle\n    )", "    fence_action(\n        fencing, options, set_power_status, get_power_status, get_list, reboot_cycle\n    )\n    return 2"),
     # Time
     ("a call may take its time", "return max(0.0, min(seconds, left))", "return seconds if left > 0 else 0.0"),
@@ -248,6 +250,7 @@ MUTANTS = mutants(
     ("power_timeout cannot be lifted", "self._limit = None if timeout_is_disabled(options) else", "self._limit ="),
     ("Pacemaker does not lift power_timeout", 'os.environ.get("PCMK_service") == "pacemaker-fenced"', "False"),
     ("Pacemaker lifts what was forbidden", '    if said:\n        return said in ("1"', '    if said and said != "false":\n        return said in ("1"'),
+    ("calls have no time where power_timeout is lifted", "            options[key] = given.get(key, all_opt[name][\"default\"])", "            pass"),
     ("nothing is reported", "                    cut.report()", "                    pass"),
     ("on has what off left of the time", "        if all(cut.is_finished() for cut in self._cuts.values()):\n", "        if not self._cuts:\n"),
     ("each plug has its own time", "        if all(cut.is_finished() for cut in self._cuts.values()):\n", "        if True:\n"),

@@ -124,6 +124,34 @@ BOMB = (
 )
 
 
+class TestNoTextInPlaceOfFencing:
+    """A cluster's configuration may have help and version: both are in the metadata."""
+
+    @pytest.mark.parametrize("more", [[], ["--action=off", "--version=1"], ["--help=0"]])
+    @pytest.mark.parametrize("given", ["--action", "--plug", "--nodename"])
+    def test_of_a_cluster(
+        self, monkeypatch: pytest.MonkeyPatch, more: list[str], given: str
+    ) -> None:
+        monkeypatch.setattr(agent.sys, "argv", ["fence_ovh", *more])
+        options = {given: "off", "--help": "1", "--version": "1"}
+        agent.leave_out_docs(options)
+        assert options == {given: "off"}
+
+    @pytest.mark.parametrize("words", [[], ["-o", "off", "-V"], ["--version"]])
+    def test_of_a_person(self, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
+        monkeypatch.setattr(agent.sys, "argv", ["fence_ovh", *words])
+        options = {"--version": "1"} | ({"--action": "off"} if "-o" in words else {})
+        agent.leave_out_docs(options)
+        assert options["--version"] == "1"
+
+
+def test_calls_keep_their_limits_where_power_timeout_is_lifted() -> None:
+    agent.define_new_opts()
+    options = {"--disable-timeout": "true", "--login-timeout": 0, "--shell-timeout": 0}
+    agent.keep_call_limits(options, {"--shell-timeout": "7"})
+    assert (options["--login-timeout"], options["--shell-timeout"]) == ("30", "7")
+
+
 class TestXml:
     @pytest.mark.parametrize(
         "body",
