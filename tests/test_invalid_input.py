@@ -148,6 +148,21 @@ def test_validate_all_accepts_good_options(our_agent: Agent, ovh: Backend) -> No
     assert ovh.calls() == []
 
 
+@pytest.mark.parametrize("limit", ["login_timeout", "shell_timeout", "power_timeout"])
+def test_no_time_is_an_error(our_agent: Agent, ovh: Backend, limit: str) -> None:
+    """Nothing could be asked in it: better said before a node has to be fenced."""
+    result = our_agent.run(ovh.options("validate-all", **{limit: "0"}))
+    assert (result.status, result.stderr.count("\n")) == (1, 1)
+    assert f"{limit} must be more than 0" in result.stderr
+
+
+def test_no_power_timeout_is_none_where_it_is_lifted(our_agent: Agent, ovh: Backend) -> None:
+    options = ovh.options("off", power_timeout="0")
+    result = our_agent.run(options, env={"PCMK_service": "pacemaker-fenced"})
+    assert result.status == 0, result.stderr
+    assert ovh.cuts() == ["rescue12-customer"]
+
+
 def test_unknown_names_are_passed_over(our_agent: Agent, ovh: Backend) -> None:
     result = our_agent.run(
         ovh.options("status", crm_feature_set="3.16", CRM_meta_x="y", domain="z")
