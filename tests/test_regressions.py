@@ -84,6 +84,11 @@ FOUND: dict[str, tuple[type[World], Schedule]] = {
         RestWorld,
         Schedule(task_purged=20, off_mode="power", **AT_ONCE),
     ),
+    # The server came back from its disk, and the agent waited for the end of its power.
+    "the_netboot_is_changed_before_the_power_is_off": (
+        RestWorld,
+        Schedule(events=((1, "netboot disk"),), off_mode="power", **{**AT_ONCE, "boot_delay": 5}),
+    ),
     # The first lookup of a netboot whose id OVH had just named.
     "a_netboot_that_is_offered_is_not_found": (
         RestWorld,
