@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from tests.search.world import POLL, POWER_TIMEOUT, World
+from tests.search.world import CALL_LIMIT, POLL, POWER_TIMEOUT, World
 
 CUTTING = ("off", "cycle", "onoff")
-FOREIGN = ("netboot disk", "netboot rescue", "reboot", "zone jumps")
-"""Events after which it may be right to fail: somebody else is in the agent's way, or an hour is
-missing between the times that OVH gives of a reboot."""
+
+LOOK = 2 * CALL_LIMIT
+LIMITS = {
+    "off": POWER_TIMEOUT,
+    "cycle": POWER_TIMEOUT,
+    "onoff": 2 * POWER_TIMEOUT,
+    "on": LOOK + POWER_TIMEOUT,
+    "status": 2 * LOOK,
+}
+"""How many seconds an action may take. LOOK is one question for the status: a login and a call."""
+
+LOGOUT = 2.0
+"""What closing the session may add."""
 
 
 def violations(world: World) -> list[str]:
@@ -15,7 +25,7 @@ def violations(world: World) -> list[str]:
     found = [f"a secret was shown: {text[:60]!r}" for text in world.leaks()]
     if any("defect in fence_ovh" in line for line in world.log):
         found.append("an exception that nobody expected")
-    if world.ended > world.begun + 2 * POWER_TIMEOUT + 60:
+    if world.ended > world.begun + LIMITS[world.schedule.action] + LOGOUT:
         found.append("it did not end by its deadline")
     if world.status not in ((0, 1, 2) if world.schedule.action == "status" else (0, 1)):
         found.append(f"exit status {world.status}")
@@ -27,14 +37,17 @@ def violations(world: World) -> list[str]:
 
 
 def _cutting(world: World) -> list[str]:
-    if world.status == 0 and (_changes_cancel_out(world) or _soap_shows_the_end_of_another(world)):
+    if world.status != 0:
+        late = must_succeed(world)
+        return ["exit status 1, although the provider answered in time"] if late else []
+    if not world.cuts():
+        return ["exit status 0, but the server was not cut at all"]
+    if _changes_cancel_out(world) or _soap_shows_the_end_of_another(world):
         return []
-    if world.status == 0:
-        found = [] if world.was_cut() else ["exit status 0, but the server was not cut"]
-        if world.schedule.action != "onoff" and not world.netboot_is_as_wanted():
-            found.append("exit status 0, but the netboot was changed")
-        return found
-    return ["exit status 1, although the provider answered in time"] if must_succeed(world) else []
+    found = [] if world.was_cut() else ["exit status 0, but the server was not cut"]
+    if world.schedule.action != "onoff" and not world.netboot_is_as_wanted():
+        found.append("exit status 0, but the netboot was changed")
+    return found
 
 
 def _changes_cancel_out(world: World) -> bool:
@@ -58,8 +71,8 @@ def must_succeed(world: World) -> bool:
     schedule = world.schedule
     if schedule.never or schedule.outcome or world.lied_about_acceptance:
         return False  # OVH does not do what it said
-    if any(event in FOREIGN for _, event in schedule.events):
-        return False
+    if world.api == "soap" and any(event == "zone jumps" for _, event in schedule.events):
+        return False  # an hour is missing between the times that OVH gives of a reboot
     if world.refused_at_first:
         return False  # a refusal before anything was granted is an answer
     one_reboot = schedule.queue_delay + schedule.cut_delay + schedule.boot_delay + schedule.rest

@@ -26,6 +26,7 @@ from tests.simulator import (
     CONSUMER_KEY,
     Account,
     DataCentre,
+    PowerCut,
     Response,
     RestFrontEnd,
     RestSettings,
@@ -399,15 +400,18 @@ class World:
             return "power" if self.schedule.off_mode == "power" else "rescue"
         return "harddisk"
 
+    def cuts(self) -> list[PowerCut]:
+        """The server's power cuts in the agent's time."""
+        return [cut for cut in self.centre.power_cuts if self.begun <= cut.at <= self.ended]
+
     def was_cut(self) -> bool:
         """Whether the server was cut in the agent's time, and booted what was demanded.
 
         A reboot by off and on demands the cut alone: what was on is off, whatever boots next.
         """
-        cuts = [cut for cut in self.centre.power_cuts if self.begun <= cut.at <= self.ended]
         if self.schedule.action == "onoff":
-            return bool(cuts)
-        booted = [cut.netboot.type for cut in cuts if cut.netboot is not None]
+            return bool(self.cuts())
+        booted = [cut.netboot.type for cut in self.cuts() if cut.netboot is not None]
         return bool(booted) and booted[-1] == self.wanted()
 
     def netboot_is_as_wanted(self) -> bool:
