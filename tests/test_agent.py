@@ -162,7 +162,7 @@ class TestReboot:
         ovh.data_centre.timing = Timing(carried_out=False)
         stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 0
-        assert "does not boot from disk" in harness.text(stderr)
+        assert "is not proven to boot from disk" in harness.text(stderr)
         assert ovh.cuts() == ["rescue12-customer"]
 
 

@@ -6,6 +6,7 @@ docs/safety.md has the rules; tests/mutants.py removes them one at a time.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import random
@@ -759,7 +760,7 @@ class TestOnPortion:
         stage.run()
         assert_cut(stage)
         assert stage.booted() == ["rescue"]
-        assert stage.said("was cut, but does not boot from disk")
+        assert stage.said("was cut, but is not proven to boot from disk")
 
     @both
     def test_that_is_refused_is_logged_and_still_success(self, kind: type[World]) -> None:
@@ -767,7 +768,7 @@ class TestOnPortion:
         stage.centre.on_cut.append(lambda server: stage.at("set", always, stage.denied))
         stage.run()
         assert_cut(stage)
-        assert stage.said("was cut, but does not boot from disk")
+        assert stage.said("was cut, but is not proven to boot from disk")
 
     @both
     def test_a_failing_off_portion_is_a_failure(self, kind: type[World]) -> None:
@@ -777,16 +778,12 @@ class TestOnPortion:
         assert stage.duration() < 1000, "on is not tried"
 
     def test_an_off_portion_that_is_not_proven_is_a_failure(self) -> None:
-        cuts = {
-            "rescue": SimpleNamespace(proven=False, error=None),
-            "disk": SimpleNamespace(proven=False, error=agent.OutOfTime("x", SERVER, "y")),
-        }
         fencing = SimpleNamespace(
             wanted={"off": "rescue", "on": "disk"},
-            find=lambda server, kind: cuts[kind],
+            find=lambda server, kind: SimpleNamespace(proven=False),
             wait=lambda: None,
         )
-        with pytest.raises(agent.OutOfTime):
+        with pytest.raises(agent.NotProven):
             agent.get_power_status(fencing, {"--plug": SERVER, "--action": "on"})
 
     @both
@@ -795,7 +792,7 @@ class TestOnPortion:
         stage.run()
         assert_cut(stage)
         assert stage.booted() == ["rescue", "harddisk"]
-        assert not stage.said("does not boot from disk")
+        assert not stage.said("not proven to boot from disk")
 
 
 class TestDeadline:
@@ -1201,7 +1198,29 @@ class TestSeveralPlugs:
         world = stage.run()
         assert world.status == 1
         assert stage.booted()[:1] == ["harddisk" if schedule.action == "cycle" else "rescue"]
-        assert stage.said(self.UNKNOWN)
+        (refused,) = stage.said("refused")
+        assert self.UNKNOWN in refused
+
+    @both
+    @pytest.mark.parametrize("schedule", [OFF, CYCLE, ONOFF], ids=lambda s: s.action)
+    def test_each_one_that_fails_says_why(self, kind: type[World], schedule: Schedule) -> None:
+        stage = Stage(kind, schedule, plug=f"{SERVER},{self.UNKNOWN}", power_timeout="60")
+        stage.centre.timing = NEVER
+        assert stage.run().status == 1
+        assert stage.said(f"{SERVER}: waited 60 s in vain for the hard reboot to be over")
+        (refused,) = stage.said("refused")
+        assert self.UNKNOWN in refused
+
+    @both
+    def test_warnings_leave_room_for_the_last_words(self, kind: type[World]) -> None:
+        """Two servers that fail by turns; what a cluster reads has a limit."""
+        stage = Stage(kind, OFF, plug=f"{SERVER},{OTHER_SERVER}")
+        stage.add_server(OTHER_SERVER)
+        sizes = itertools.count()
+        stage.at(ANY, always, lambda proceed: Response(502, {}, b"?" * next(sizes)))
+        assert stage.run().status == 1
+        assert len(stage.said("trying again")) <= 20
+        assert len("".join(stage.world.log)) < 8 * 1024
 
     @both
     @pytest.mark.parametrize("schedule", [OFF, CYCLE], ids=lambda s: s.action)
