@@ -72,9 +72,11 @@ MUTANTS = mutants(
     ),
     ("soap: every netboot is a rescue", 'RESCUE if "rescue" in kernel.lower()', "RESCUE if kernel"),
     ("a netboot is its number", "(other.id, other.kind) == (self.id, self.kind)", "other.id == self.id"),
-    ("rest: a netboot without a type", "if not kind or not kernel:", "if not kernel:"),
+    ("rest: a netboot without a type", "!= id or not kind or not kernel:", "!= id or not kernel:"),
     ("rest: netboots are remembered", "        self._known.clear()\n", ""),
-    ("rest: the list of netboots is remembered", "        del self._offered[server, kind]\n", ""),
+    ("rest: the list of netboots is remembered", "anew.\n        del self._offered[server, kind]\n", "anew.\n"),
+    ("one netboot that makes no sense hides the others", "        except Nonsense as error:\n            nonsense = error\n", "        except ZeroDivisionError:\n            pass\n"),
+    ("no netboot that makes sense is no netboot", "raise nonsense or self._nothing_fits", "raise self._nothing_fits"),
     ("no netboot is final at once", "(NoNetboot, Contradiction)", "Contradiction"),
     # The order of things
     (
@@ -148,8 +150,8 @@ MUTANTS = mutants(
     ),
     (
         "rest: a refused request is repeated",
-        "/reboot\", server, {}, repeat=False)",
-        '/reboot", server, {})',
+        'self._call("POST", path, server, {}, repeat=False)',
+        'self._call("POST", path, server, {})',
     ),
     ("soap: every start is new", '[0] not in ("", self._before[0])', '[0] != ""'),
     ("soap: a blank start is new", '[0] not in ("", self._before[0])', "[0] != self._before[0]"),
@@ -208,7 +210,7 @@ MUTANTS = mutants(
     ("rest: a task that was given up is waited for", "if self._given_up >= 2:", "if False:"),
     ("rest: one answer says that a task was given up", "if self._given_up >= 2:", "if self._given_up:"),
     ("rest: every status is one", " or status not in STATUSES:", ":"),
-    ("rest: any task", 'ours = member(document, "taskId", int) == self._task', "ours = True"),
+    ("rest: any task", 'ours = document.number("taskId") == self._task', "ours = True"),
     ("rest: a task of any function", 'ours = ours and document.get("function") == "hardReboot"', "pass"),
     ("rest: a task of any age", "if task in self._before or old or", "if task in self._before or"),
     ("rest: what was booted is remembered", "        self._known.clear()  # what", "        pass  # what"),

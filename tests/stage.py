@@ -206,9 +206,15 @@ class Stage:
 
     # After, and during it
 
-    def run(self) -> World:
-        """Run the agent to its end."""
-        return self.world.run()
+    def run(self, defects: int = 0) -> World:
+        """Run the agent to its end.
+
+        A handler that fails looks like a defect of the agent, and like the status 1 that many a
+        test expects: there are none but those that the test makes.
+        """
+        world = self.world.run()
+        assert len(self.said("defect in fence_ovh")) == defects, world.log
+        return world
 
     def elapsed(self) -> float:
         """Seconds since the start."""
@@ -259,6 +265,7 @@ def answering(status: int, body: object, **headers: str) -> Handler:
 
 __all__ = [
     "ANY",
+    "EndlessRun",
     "HARD_DISK",
     "RESCUE",
     "RestWorld",

@@ -22,11 +22,12 @@ import pytest
 
 from tests.harness import OTHER_SERVER, PASSWORD, SERVER
 from tests.search.property import violations
-from tests.simulator import RestSettings, Timing
+from tests.simulator import Netboot, Response, RestSettings, Timing
 from tests.stage import (
     ANY,
     HARD_DISK,
     RESCUE,
+    EndlessRun,
     RestWorld,
     Schedule,
     Stage,
@@ -111,6 +112,33 @@ class TestNetboot:
         stage.run()
         assert_cut(stage)
         assert len(stage.reboots()) == 1
+
+    @both
+    @pytest.mark.parametrize("type_", ["rescue", "network"])
+    def test_one_that_makes_no_sense_hides_no_other(self, kind: type[World], type_: str) -> None:
+        stage = Stage(kind, OFF)
+        stage.server.netboots = (Netboot(999_001, "", type_), *stage.server.netboots)
+        stage.run()
+        assert_cut(stage)
+        assert stage.booted() == ["rescue"]
+
+    @both
+    def test_that_makes_no_sense_may_pass(self, kind: type[World]) -> None:
+        """A server without a rescue system is refused after shell_timeout; this is not one."""
+        stage = Stage(kind, OFF, shell_timeout="20")
+        step = "netboot" if kind is RestWorld else "offered"
+        blank = saying("rescue[\\w-]*", "") if kind is World else saying('"kernel"', '"other"')
+        stage.at(step, between(0, 200), blank)
+        stage.run()
+        assert_cut(stage)
+        assert stage.booted() == ["rescue"]
+
+    def test_that_does_not_exist_is_listed_once_only(self) -> None:
+        stage = Stage(RestWorld, OFF)
+        stage.at("offered", nth(0), answering(200, [999_001]))
+        stage.run()
+        assert_cut(stage)
+        assert stage.booted() == ["rescue"]
 
     @both
     def test_is_never_a_network_kernel_unless_asked_for(self, kind: type[World]) -> None:
@@ -1064,7 +1092,7 @@ class TestExitStatus:
 
         monkeypatch.setattr(kind is RestWorld and agent.RestApi or agent.SoapApi, "server", broken)
         stage = Stage(kind, Schedule(action=action))
-        world = stage.run()
+        world = stage.run(defects=1)
         assert world.status == 1
         assert stage.said("defect in fence_ovh: ZeroDivisionError in ")
         assert world.leaks() == []
@@ -1162,6 +1190,13 @@ def test_a_lack_of_threads_is_a_fault_that_passes(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(agent.NoAnswer, match="no thread"):
         agent.within(600, lambda: None)
+
+
+def test_a_run_without_end_fails_its_test() -> None:
+    stage = Stage(RestWorld, OFF, disable_timeout="true")
+    stage.centre.timing = NEVER
+    with pytest.raises(EndlessRun):
+        stage.run()
 
 
 class TestSession:
