@@ -262,6 +262,7 @@ MUTANTS = mutants(
     ("on has what off left of the time", "        if all(cut.is_finished() for cut in self._cuts.values()):\n", "        if not self._cuts:\n"),
     ("each plug has its own time", "        if all(cut.is_finished() for cut in self._cuts.values()):\n", "        if True:\n"),
     ("status has no deadline", "        self._deadline.start(self._read_limit)\n", ""),
+    ("each question of a look has its own time", "        patience = Patience(self, \"\")\n", "        patience = Patience(self, \"\")\n        self._start_reading()\n"),
     # Faults and refusals
     ("every refusal is final", "if not known or now - self._denied_since", "if True or now - self._denied_since"),
     ("no refusal is final", "if not known or now - self._denied_since >= self._fencing.denied_for:", "if False:"),

@@ -836,6 +836,21 @@ class TestDeadline:
         assert stage.said("in vain for the hard reboot to be over; see power_timeout")
 
     @both
+    @pytest.mark.parametrize("action", ["status", "monitor", "list"])
+    def test_of_a_look_is_one_for_all_its_calls(self, kind: type[World], action: str) -> None:
+        stage = Stage(kind, STATUS, action=action, login_timeout="20", shell_timeout="20")
+
+        def slow(proceed: Any) -> Any:
+            limit = stage.limits[-1][1]
+            stage.world.clock.sleep(min(15, limit))
+            return proceed() if limit > 15 else stage.lost_before(proceed)
+
+        for step in ("login", "time", "GET /dedicated/server", "dedicatedList", ANY):
+            stage.at(step, always, slow)
+        stage.run()
+        assert 30 <= stage.duration() <= 40 + agent.LOGOUT_LIMIT + 1
+
+    @both
     @pytest.mark.parametrize("fault", ["time-out before", "drip", "refused", "502"])
     def test_counts_seconds_and_not_calls(self, kind: type[World], fault: str) -> None:
         schedule = changed(OFF, never=9, outages=((0, 9000, fault),))

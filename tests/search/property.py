@@ -12,9 +12,9 @@ LIMITS = {
     "cycle": POWER_TIMEOUT,
     "onoff": 2 * POWER_TIMEOUT,
     "on": LOOK + POWER_TIMEOUT,
-    "status": 2 * LOOK,
+    "status": LOOK,
 }
-"""How many seconds an action may take. LOOK is one question for the status: a login and a call."""
+"""How many seconds an action may take. LOOK is login_timeout and shell_timeout together."""
 
 LOGOUT = 2.0
 """What closing the session may add."""
