@@ -247,8 +247,8 @@ MUTANTS = mutants(
     ("a defect is success", '        log("error", "defect in fence_ovh: %s", where(error))', "        return 0"),
     ("a defect shows its text", 'return f"{type(error).__name__} in {places}"', 'return f"{error!r} in {places}"'),
     ("the exit status is lost", "sys.exit(run(options, HttpNetwork(), SystemClock()))", "run(options, HttpNetwork(), time)"),
-    ("off prints the version", "            options.pop(name, None)", "            pass"),
-    ("off prints the version for Proxmox", "if fences and (valued or len(sys.argv) < 2):", "if fences and len(sys.argv) < 2:"),
+    ("off prints the version", "        options.pop(name)\n", "        pass\n"),
+    ("off prints the version for Proxmox", '        fail_usage("Failed: --help and', '        return\n        fail_usage("Failed: --help and'),
     ("every success is two", "    return fence_action(\n        fencing, options, set_power_status, get_power_status, get_list, reboot_cycle\n    )", "    fence_action(\n        fencing, options, set_power_status, get_power_status, get_list, reboot_cycle\n    )\n    return 2"),
     # Time
     ("a call may take its time", "return max(0.0, min(seconds, left))", "return seconds if left > 0 else 0.0"),

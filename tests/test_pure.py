@@ -137,12 +137,20 @@ class TestNoTextInPlaceOfFencing:
         agent.leave_out_docs(options)
         assert options == {given: "off"}
 
-    @pytest.mark.parametrize("words", [[], ["-o", "off", "-V"], ["--version"]])
-    def test_of_a_person(self, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
-        monkeypatch.setattr(agent.sys, "argv", ["fence_ovh", *words])
-        options = {"--version": "1"} | ({"--action": "off"} if "-o" in words else {})
-        agent.leave_out_docs(options)
-        assert options["--version"] == "1"
+    @pytest.mark.parametrize("name", ["--help", "--version"])
+    def test_alone(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        for words in ([], [name]):
+            monkeypatch.setattr(agent.sys, "argv", ["fence_ovh", *words])
+            options = {name: "1"}
+            agent.leave_out_docs(options)
+            assert options == {name: "1"}
+
+    @pytest.mark.parametrize("given", ["--action", "--plug", "--nodename"])
+    def test_bare(self, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+        monkeypatch.setattr(agent.sys, "argv", ["fence_ovh", f"{given}=off", "--version"])
+        with pytest.raises(SystemExit) as left:
+            agent.leave_out_docs({given: "off", "--version": "1"})
+        assert left.value.code == 1
 
 
 def test_calls_keep_their_limits_where_power_timeout_is_lifted() -> None:
