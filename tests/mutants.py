@@ -254,7 +254,7 @@ MUTANTS = mutants(
     # Time
     ("a call may take its time", "return max(0.0, min(seconds, left))", "return seconds if left > 0 else 0.0"),
     ("there is no deadline", "self._end = None if seconds is None else", "self._end = None if True else"),
-    ("the deadline is not looked at", "if self._deadline.limit(1) <= 0:", "if False:"),
+    ("the deadline is not looked at", "            if self._deadline.is_over():", "            if False:"),
     ("power_timeout cannot be lifted", "self._limit = None if timeout_is_disabled(options) else", "self._limit ="),
     ("Pacemaker does not lift power_timeout", 'os.environ.get("PCMK_service") == "pacemaker-fenced"', "False"),
     ("Pacemaker lifts what was forbidden", '    if said:\n        return said in ("1"', '    if said and said != "false":\n        return said in ("1"'),
