@@ -725,7 +725,7 @@ def _script_password(script: str, timeout: float) -> Pair:
     if status is None:
         return "", f"the password script did not end within {timeout:g} seconds"
     if status != 0:
-        return "", f"the password script ended with status {status}"
+        return "", f"the password script ended with status {status}: run it by hand to see why"
     line = output.partition(b"\n")[0].rstrip(b"\r")
     try:
         password = line.decode()
@@ -996,15 +996,16 @@ def _man_option(name: str) -> list[str]:
         switch, equals, argument = part.partition("=")
         value = f"=\\fI{_roff_literal(argument)}\\fR" if equals else ""
         heads.append(f"\\fB{_roff_literal(switch)}\\fR{value}")
-    newer = _newer(name)
-    older = f" (old name: \\fB{_roff_literal(name)}\\fR)" if newer != name else ""
     entry = all_opt[name]
     lines = [".TP", ", ".join(heads), _roff_prose(text or _description(name)) + "."]
     if entry.get("choices"):
         lines.append(f"Choices: {_roff_literal(', '.join(entry['choices']))}.")
     if entry.get("default") is not None:
-        lines.append(f"Default: {_roff_literal(str(entry['default']))}.")
-    lines.append(f"On standard input: \\fB{_roff_literal(newer)}\\fR{older}.")
+        default = str(entry["default"])
+        shown = default if default.isalnum() else f'"{default}"'
+        lines.append(f"Default: {_roff_literal(shown)}.")
+    if _newer(name) != name:
+        lines.append(f"Old name on standard input: \\fB{_roff_literal(name)}\\fR.")
     return lines
 
 
@@ -1026,6 +1027,8 @@ def _man_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
     title = _roff_literal(program)
     lines = [
         f'.TH "{_roff(program.upper())}" 8 "" "{_roff(program)} {RELEASE_VERSION}" "Fence agents"',
+        ".nh",  # names of options are copied and searched for
+        ".ad l",
         ".SH NAME",
         f"{title} \\- {_roff_prose(str(docs['shortdesc']))}",
         ".SH SYNOPSIS",
@@ -1037,12 +1040,12 @@ def _man_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
         *_man_sections(docs.get("introduction", [])),
         ".SH OPTIONS",
         "Options come from the command line or, when that is empty, from standard input as",
-        "\\fIname\\fR=\\fIvalue\\fR lines.",
+        "\\fIname\\fR=\\fIvalue\\fR lines. The names there are the long ones below, with _ for \\-.",
     ]
     for name in _sorted_names(_option_names(device_opt)):
         lines += _man_option(name)
     lines.append(".SH ACTIONS")
-    for action, text in _ACTIONS:
+    for action, text in {**dict(_ACTIONS), **docs.get("actions", {})}.items():
         lines += [".TP", f"\\fB{_roff_literal(action)}\\fR", _roff_prose(text)]
     lines.append('.SH "EXIT STATUS"')
     for status, text in _EXIT_STATUS:
@@ -1056,7 +1059,8 @@ def show_docs(options: Options, docs: Mapping[str, Any]) -> None:
 
     :param options: what `check_input` returned
     :param docs: `shortdesc`, `longdesc`, `vendorurl`; optionally `agent_name`, `symlink` (pairs of
-        name and description), `examples` that `-h` ends with, and `introduction` and `sections`:
+        name and description), `examples` that `-h` ends with, `actions` with other words for what
+        they do than the library's, and `introduction` and `sections`:
         pairs of heading and text before and after what the manual page says of the options. Blank
         lines separate paragraphs, lines indented by four spaces are examples. Instead of a text
         there may be a list of pairs: what is explained, and its explanation
@@ -1186,9 +1190,11 @@ class _Power:
 
     def states(self) -> list[str]:
         """Power status of every plug, as the agent reports it."""
-        states = self.each(self._get)
+        return self.each(self._get)
+
+    def note(self, states: Sequence[str]) -> None:
+        """Log what was seen. Not what an agent says before it switches: that may be a guess."""
         _logger().debug("status of %s: %s", ", ".join(self.plugs), ", ".join(map(str, states)))
-        return states
 
     def first_states(self) -> list[str]:
         """The same before anything is switched: then each must be on or off."""
@@ -1223,6 +1229,7 @@ class _Power:
         pause = max(_MIN_PAUSE, float(self.options["--stonith-status-sleep"]))
         while True:
             states = self.states()
+            self.note(states)
             if all(state == wanted for state in states):
                 return True
             now = clock.monotonic()
@@ -1290,7 +1297,9 @@ def _reboot_action(power: _Power, cycle_fn: Succeeds | None) -> None:
 
 def _status_action(power: _Power) -> int:
     """Print the status: OFF, with exit status 2, only if every plug is off."""
-    off = all(state == "off" for state in power.first_states())
+    states = power.first_states()
+    power.note(states)
+    off = all(state == "off" for state in states)
     _print_or_fail(f"Status: {'OFF' if off else 'ON'}\n")
     return 2 if off else 0
 

@@ -182,7 +182,7 @@ def _caption(figures: Figures) -> list[str]:
     """What was measured and how."""
     shipped = figures["shipped"]
     lines = (
-        "All against the simulator in tests/, not against OVH: a real hard reboot takes 4 to 12 minutes."
+        "All against the simulator in tests/, not against OVH: a real hard reboot takes 2 to 12 minutes."
         f" Power cut {CUT_DELAY} s after",
         "it begins. This agent: on a virtual clock, 0.05 s per call, a look every"
         f" {DEFAULTS['stonith_status_sleep']} s. Shipped agent ({shipped['package']}):",

@@ -198,6 +198,7 @@ class Stage:
 
     @contextlib.contextmanager
     def _netboot_kept(self) -> Iterator[None]:
+        self.centre.settle()  # what was due before this moment boots the real one
         kept = self.server.netboot
         try:
             yield

@@ -126,19 +126,31 @@ def test_manual_page_renders_without_warnings() -> None:
     ]
 
 
-ERRORS = ("Fault", "Denied", "NoNetboot", "RebootFailed", "Unfit", "OutOfTime", "NoAnswer")
+ERRORS = (
+    "Fault",
+    "Nonsense",
+    "Denied",
+    "NoNetboot",
+    "RebootFailed",
+    "Unfit",
+    "OutOfTime",
+    "NoAnswer",
+)
 
 
 def message_texts() -> list[list[str]]:
     """The constant words of each warning and error of the agent, in pieces."""
     found = []
     for node in ast.walk(ast.parse(AGENT.read_text("utf-8"))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        if not isinstance(node, ast.Call):
             continue
+        called = ast.unparse(node.func).rpartition(".")[2]
         arguments = node.args
-        if node.func.id == "log" and ast.unparse(arguments[0]) in ("'warning'", "'error'"):
+        if called in ("warn_once", "nonsense"):
+            message = arguments[0]
+        elif called == "log" and ast.unparse(arguments[0]) in ("'warning'", "'error'"):
             message = arguments[1]
-        elif node.func.id in ERRORS:
+        elif called in ERRORS:
             message = arguments[2 if len(arguments) > 1 else 0]
         else:
             continue

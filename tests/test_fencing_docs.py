@@ -202,7 +202,7 @@ def test_manual_page_shows_everything_literally(toy: Toy) -> None:
     ):
         assert line in lines
     assert any("Choices: Alpha, beta." in line and "Default: Alpha." in line for line in lines)
-    assert any("On standard input: plug (old name: port)." in line for line in lines)
+    assert any("Old name on standard input: port." in line for line in lines)
 
 
 def test_manual_page_is_the_same_every_time(toy: Toy) -> None:

@@ -44,6 +44,7 @@ APIS = [World, RestWorld]
 both = pytest.mark.parametrize("kind", APIS, ids=lambda kind: kind.api)
 
 OFF = Schedule()
+QUICK = Schedule(boot_delay=0, rest=0)
 ON = Schedule(action="on")
 CYCLE = Schedule(action="cycle")
 ONOFF = Schedule(action="onoff")
@@ -92,14 +93,40 @@ class TestNetboot:
 
     @both
     def test_is_read_again_after_the_reboot(self, kind: type[World]) -> None:
-        stage = Stage(kind, changed(OFF, cut_delay=10, events=((3, "netboot disk"),)))
+        stage = Stage(kind, changed(QUICK, cut_delay=5, events=((3, "netboot disk"),)))
         stage.run()
         assert_cut(stage)
         assert stage.booted() == ["harddisk", "rescue"]
 
     @both
+    def test_that_changes_while_waiting_is_set_before_the_server_boots(
+        self, kind: type[World]
+    ) -> None:
+        stage = Stage(kind, changed(OFF, cut_delay=60, events=((10, "netboot disk"),)))
+        stage.run()
+        assert_cut(stage)
+        assert stage.booted() == ["rescue", "rescue"]
+
+    @both
+    def test_that_changes_and_is_changed_back_is_noticed(self, kind: type[World]) -> None:
+        """The server has booted its disk by then."""
+        changes = ((22, "netboot disk"), (60, "netboot rescue"))
+        stage = Stage(kind, changed(OFF, cut_delay=24, rest=60, events=changes))
+        stage.run()
+        assert (stage.world.status, stage.world.was_cut()) == (0, True)
+        assert stage.booted() == ["harddisk", "rescue"]
+
+    @both
+    def test_one_false_answer_while_waiting_costs_no_second_one(self, kind: type[World]) -> None:
+        stage = Stage(kind, changed(OFF, cut_delay=60))
+        stage.at("read", nth(2), stage.saying_netboot(HARD_DISK))
+        stage.run()
+        assert_cut(stage)
+        assert len(stage.reboots()) == 1
+
+    @both
     def test_is_not_believed_from_one_answer_after_the_reboot(self, kind: type[World]) -> None:
-        stage = Stage(kind, changed(OFF, cut_delay=10, events=((3, "netboot disk"),)))
+        stage = Stage(kind, changed(QUICK, cut_delay=5, events=((3, "netboot disk"),)))
         stage.at("read", nth(2), stage.saying_netboot(RESCUE))
         stage.run()
         assert_cut(stage)
@@ -107,7 +134,7 @@ class TestNetboot:
 
     @both
     def test_one_false_answer_after_the_reboot_costs_no_second_one(self, kind: type[World]) -> None:
-        stage = Stage(kind, OFF)
+        stage = Stage(kind, QUICK)
         stage.at("read", nth(2), stage.saying_netboot(HARD_DISK))
         stage.run()
         assert_cut(stage)
@@ -279,6 +306,26 @@ class TestReboots:
         stage.run()
         assert_cut(stage)
         assert stage.booted() == ["harddisk", "rescue"]
+
+    @pytest.mark.parametrize("date", ["null", '"some time"', '"2001-02-03T04:05:06"'])
+    def test_one_without_a_date_is_ours_if_the_answer_names_it(self, date: str) -> None:
+        undated = saying('"startDate": *"[^"]*"', f'"startDate": {date}')
+        stage = Stage(RestWorld, OFF)
+        for step in ("reboot", "task"):
+            stage.at(step, always, undated)
+        stage.run()
+        assert_cut(stage)
+        assert len(stage.reboots()) == 1
+
+    @pytest.mark.parametrize("date", ["null", '"2099-02-03T04:05:06"'])
+    def test_one_without_a_date_is_not_ours_if_the_answer_was_lost(self, date: str) -> None:
+        undated = saying('"startDate": *"[^"]*"', f'"startDate": {date}')
+        stage = Stage(RestWorld, OFF)
+        stage.at("reboot", nth(0), stage.lost_after)
+        stage.at("task", always, undated)
+        stage.run()
+        assert_cut(stage)
+        assert len(stage.reboots()) == 2
 
     def test_one_that_turns_up_late_is_not_ours(self) -> None:
         """OVH dates it before the netboot was confirmed."""
@@ -682,6 +729,18 @@ class TestStatus:
         world = stage.run()
         assert (world.status, world.output) == (0, "Status: ON\n")
 
+    def test_rescue_whose_task_is_not_listed_yet_is_on(self) -> None:
+        """Another node has just asked for it."""
+        stage = Stage(RestWorld, changed(STATUS, task_unseen=3, cut_delay=20))
+        stage.centre.set_netboot(SERVER, RESCUE, by="another agent")
+        stage.centre.hard_reboot(SERVER, by="another agent")
+        assert stage.run().status == 0
+
+    def test_off_is_said_in_a_list_by_two_answers(self) -> None:
+        stage = Stage(World, STATUS, action="list-status")
+        stage.at("read", nth(0), stage.saying_netboot(RESCUE))
+        assert stage.run().output == f"{SERVER},,on\n"
+
     def test_a_netboot_without_a_type_is_asked_for_again(self) -> None:
         stage = Stage(RestWorld, STATUS)
         stage.centre.set_netboot(SERVER, RESCUE, by="operator")
@@ -947,7 +1006,7 @@ class TestWhatIsLeft:
         assert stage.run().status == 1
         (line,) = stage.said("was left with")
         assert left in line
-        assert f"next: fence_ovh -n {SERVER} -o status" in line
+        assert f"next, with the same keys: fence_ovh -n {SERVER} -o status" in line
         assert ("-o on" in line) == (step != "offered")
 
     @both
@@ -995,6 +1054,32 @@ class TestRefusals:
         stage.at(progress(kind), between(2, 17), stage.denied)
         stage.at(progress(kind), between(17, 27), stage.bad_gateway)
         stage.at(progress(kind), between(27, 39), stage.denied)
+        stage.run()
+        assert_cut(stage)
+
+    @both
+    def test_far_apart_are_not_one_that_lasts(self, kind: type[World]) -> None:
+        """Two of the request for a hard reboot, with an outage between them."""
+        stage = Stage(kind, OFF)
+        stage.at("reboot", nth(0, 1), stage.denied)
+        stage.at(mark(kind), lambda number, elapsed: number > 1 and elapsed < 70, stage.bad_gateway)
+        stage.run()
+        assert_cut(stage)
+
+    @pytest.mark.parametrize(
+        "words", ["Timeout while asking the database", "Try later: INTERNAL ERROR"]
+    )
+    def test_in_words_of_a_fault_is_one(self, words: str) -> None:
+        stage = Stage(World, OFF)
+        fault = saying("Not for you", words)
+        stage.at("login", nth(0), lambda proceed: fault(lambda: stage.denied(proceed)))
+        stage.run()
+        assert_cut(stage)
+
+    def test_of_a_netboot_because_of_a_task_is_a_fault(self) -> None:
+        stage = Stage(RestWorld, OFF)
+        busy = {"class": "Client::BadRequest::TaskAlreadyExists", "message": "Task 1 is running"}
+        stage.at("set", between(0, 60), answering(400, busy))
         stage.run()
         assert_cut(stage)
 
@@ -1260,6 +1345,29 @@ class TestSeveralPlugs:
         assert stage.said(f"{SERVER}: waited 60 s in vain for the hard reboot to be over")
         (refused,) = stage.said("refused")
         assert self.UNKNOWN in refused
+
+    @both
+    @pytest.mark.parametrize("schedule", [OFF, CYCLE], ids=lambda s: s.action)
+    def test_that_fail_one_by_one_have_one_deadline(
+        self, kind: type[World], schedule: Schedule
+    ) -> None:
+        names = [f"ns{number}.ovh.net" for number in range(2001, 2006)]
+        stage = Stage(kind, schedule, plug=",".join(names), power_timeout="60")
+        for name in names:
+            stage.add_server(name)
+        for step in ("login", "time", ANY):
+            stage.at(step, always, taking(stage, 19, stage.bad_gateway))
+        assert stage.run().status == 1
+        assert stage.duration() <= 60 + 20 + agent.LOGOUT_LIMIT
+
+    @both
+    def test_rounds_leave_room_for_the_last_words(self, kind: type[World]) -> None:
+        """Nobody reads them before the agent ends."""
+        stage = Stage(kind, OFF)
+        stage.at("set", always, stage.ignored)
+        assert stage.run().status == 1
+        assert stage.count("set") > 100
+        assert len(stage.said("once more")) == 1
 
     @both
     def test_warnings_leave_room_for_the_last_words(self, kind: type[World]) -> None:

@@ -539,7 +539,7 @@ class TestOAuth2:
     def test_a_wrong_secret_says_what_to_check(self, our_agent: Agent, ovh: RestBackend) -> None:
         result = self.run(our_agent, ovh, "monitor", passwd="wrong-Pa55-word")
         assert result.status == 1
-        assert "check the keys" in result.stderr
+        assert "without consumer_key, login and passwd are those of an OAuth2" in result.stderr
         assert_no_secret(result.stdout + result.stderr, "wrong-Pa55-word")
         assert ovh.calls().count(TOKEN) == 1
 
@@ -1505,7 +1505,8 @@ class TestAuthorize:
     ) -> None:
         text = authorized.stdout
         assert_no_secret(text + authorized.stderr)
-        (command,) = re.findall(r"^\s*(pcs stonith create .*)$", text, re.MULTILINE)
+        joined = text.replace("\\\n", "")
+        (command,) = re.findall(r"^\s*(pcs stonith create .*)$", joined, re.MULTILINE)
         for word in ("fence_ovh", "api=rest", "endpoint=ovh-eu", f"username={APPLICATION_KEY}"):
             assert word in command.split()
         assert SERVER in command

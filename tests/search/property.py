@@ -84,7 +84,12 @@ def must_succeed(world: World) -> bool:
 
 def _status_cannot_know(world: World) -> bool:
     """What the API does not tell a newcomer; the manual page says so."""
-    schedule = world.schedule
-    by_hand = schedule.netboot_by_hand or any("netboot" in event for _, event in schedule.events)
-    by_others = any(event == "reboot" for _, event in schedule.events)
-    return by_hand or by_others
+    changes = [at for at, event in world.schedule.events if "netboot" in event]
+    if world.schedule.netboot_by_hand:
+        changes.append(0)
+    if world.api == "soap":
+        return bool(changes)  # and the end of a reboot may be an estimate
+    # REST shows a hard reboot, if not at once: one after the change, known for long, is seen.
+    known = world.ended - world.begun - world.schedule.task_unseen - 1
+    reboots = [at for at, event in world.schedule.events if event == "reboot"]
+    return bool(changes) and not any(max(changes) <= at < known for at in reboots)
