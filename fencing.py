@@ -1459,7 +1459,8 @@ def _step_aside() -> None:
     """
     program = os.path.realpath(sys.argv[0])
     beside = os.path.dirname(program) == os.path.dirname(os.path.realpath(__file__))
-    foreign = beside and os.path.isfile(program) and os.path.basename(program) != "fence_ovh"
+    ours = hasattr(sys.modules["__main__"], "find_library")  # whatever its file is called
+    foreign = beside and os.path.isfile(program) and not ours
     if not foreign or not os.path.isfile(_DISTRIBUTION):
         return
     from importlib.util import module_from_spec, spec_from_file_location

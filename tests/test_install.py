@@ -55,6 +55,14 @@ def test_fences(installed: Agent, ovh: Backend) -> None:
     assert agent.run(ovh.options("status")).status == 2
 
 
+def test_a_copy_of_another_name(tmp_path: pathlib.Path) -> None:
+    """Beside our library: that steps aside for the distribution's only where an agent is not ours."""
+    for file, copy in (("fence_ovh", "fence_ovh.new"), ("fencing.py", "fencing.py")):
+        shutil.copy(harness.REPOSITORY / file, tmp_path / copy)
+    result = Agent([harness.DEBIAN_PYTHON, "-S", str(tmp_path / "fence_ovh.new")]).run(None, "-V")
+    assert (result.status, result.stdout) == (0, f"{RELEASE_VERSION}\n")
+
+
 def test_a_package_of_the_same_name_comes_back(root: ThrowAwayRoot) -> None:
     """The agent and the manual page of Debian's fence-agents give way to ours, and return."""
     need("man")

@@ -156,6 +156,21 @@ def test_no_time_is_an_error(our_agent: Agent, ovh: Backend, limit: str) -> None
     assert f"{limit} must be more than 0" in result.stderr
 
 
+@pytest.mark.parametrize("limit", ["login_timeout", "shell_timeout", "power_timeout"])
+def test_less_than_no_time_is_an_error(agent: Agent, ovh: Backend, limit: str) -> None:
+    """Also on the distribution's library, which takes that for a number of seconds."""
+    result = agent.run(ovh.options("validate-all", **{limit: "-5"}))
+    assert result.status == 1
+    assert limit in result.stderr.replace("-", "_")
+
+
+def test_no_time_left_after_power_wait_is_an_error(our_agent: Agent, ovh: Backend) -> None:
+    result = our_agent.run(ovh.options("off", power_wait="60", power_timeout="60"))
+    assert result.status == 1
+    assert "power_timeout must be more than 0, and than power_wait" in result.stderr
+    assert ovh.calls() == []
+
+
 def test_no_power_timeout_is_none_where_it_is_lifted(our_agent: Agent, ovh: Backend) -> None:
     options = ovh.options("off", power_timeout="0")
     result = our_agent.run(options, env={"PCMK_service": "pacemaker-fenced"})

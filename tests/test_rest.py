@@ -510,10 +510,37 @@ class TestConfiguration:
     def test_a_malformed_file_that_is_not_needed(
         self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path
     ) -> None:
-        """The library reads it all the same when it is imported."""
+        """The library would read it when it is imported."""
         (tmp_path / "ovh.conf").write_text("of something else\n")
         result = our_agent.run(ovh.options("monitor"), cwd=tmp_path)
-        assert result.status == 0 or "configuration" in result.stderr
+        assert (result.status, result.stderr) == (0, "")
+
+    def test_no_working_directory(
+        self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path
+    ) -> None:
+        """It was removed since the agent's caller was started."""
+        removed = tmp_path / "removed"
+        removed.mkdir()
+        script = ["sh", "-c", 'cd "$0" && rmdir "$0" && exec "$@"', str(removed)]
+        agent = Agent([*script, *our_agent.command], our_agent.env)
+        result = agent.run(ovh.options("monitor"))
+        assert (result.status, result.stderr) == (0, "")
+        removed.mkdir()
+        write_configuration(tmp_path / ".ovh.conf", "ovh-eu", KEYS_IN_A_FILE)
+        result = agent.run(self.options(ovh, "monitor"), env={"HOME": str(tmp_path)})
+        assert (result.status, result.stderr) == (0, "")
+
+    def test_a_file_without_a_consumer_key(
+        self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path
+    ) -> None:
+        """The library finds nothing to sign with: no other try changes that."""
+        keys = {name: key for name, key in KEYS_IN_A_FILE.items() if name != "consumer_key"}
+        write_configuration(tmp_path / ".ovh.conf", "ovh-eu", keys)
+        options = self.options(ovh, "off")
+        result = our_agent.run(options, env={"HOME": str(tmp_path)})
+        assert result.status == 1
+        assert "application secret or consumer key is missing" in result.stderr
+        assert "trying again" not in result.stderr
 
     def test_a_file_of_others_keys_gets_no_warning(
         self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path
@@ -1665,6 +1692,16 @@ class TestAuthorize:
         assert authorization.record()["status"] == "pendingValidation"
         ovh.simulator.control(confirm_credential=True)
         assert authorization.record()["status"] == "validated"
+
+    def test_a_wrong_application_secret_is_named_as_a_reason(
+        self, our_agent: Agent, ovh: RestBackend
+    ) -> None:
+        run = Authorization(our_agent, ovh, "--power-timeout=3", "--password=wrong-Pa55-word")
+        run.wait_for_link()
+        ovh.simulator.control(confirm_credential=True)
+        assert run.finish() == 1
+        assert 'the application secret is wrong: refused: "Invalid signature"' in run.stderr
+        assert "wrong-Pa55-word" not in run.stdout + run.stderr
 
     def test_ends_when_nobody_confirms(self, our_agent: Agent, ovh: RestBackend) -> None:
         run = Authorization(our_agent, ovh, "--power-timeout=2")

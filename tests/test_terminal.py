@@ -47,6 +47,18 @@ def give_password(terminal: pexpect.spawn, ovh: Backend) -> str:
     return password
 
 
+def test_no_prompt_of_python_follows_a_failure(ovh: Backend) -> None:
+    """Its end, by Ctrl-D, would be a success."""
+    terminal = spawn_off(ovh, {"TERM": "xterm", "PYTHONINSPECT": "1"})
+    terminal.expect("assword: ")
+    terminal.waitnoecho()
+    terminal.sendline("wrong")
+    assert terminal.expect([pexpect.EOF, ">>> "]) == 0
+    terminal.close()
+    assert terminal.exitstatus == 1
+    assert ovh.cuts() == []
+
+
 def test_a_missing_password_is_asked_for_without_echo(
     terminal: pexpect.spawn, ovh: Backend
 ) -> None:
