@@ -155,4 +155,5 @@ not-packaged:
 		echo "$(SHARE) is a package's: first apt remove fence-ovh" >&2; exit 1; fi
 
 clean:
-	rm -rf .venv* build dist *.egg-info
+	rm -rf .venv* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis soak-*.txt
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1257,7 +1257,7 @@ def test_a_signal_interrupts_once(number: int) -> None:
     assert interrupted.value.signal_name == signal.Signals(number).name
     for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.raise_signal(each)  # Ignored: nothing may disturb the log-out.
-    ending.act()
+    ending.heed()
 
 
 @pytest.mark.usefixtures("signals_kept")
@@ -1280,7 +1280,7 @@ def test_a_signal_after_the_end_changes_nothing() -> None:
     ending.listen()
     assert ending.conclude(0) == 0
     signal.raise_signal(signal.SIGTERM)
-    ending.act()
+    ending.heed()
 
 
 def test_a_lack_of_threads_is_a_fault_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import pathlib
 import re
+import shlex
+import subprocess
 import sys
 import textwrap
 
@@ -46,6 +48,29 @@ OTHER_BLOCKS = ["printf 'action=monitor"]
 def test_every_block_is_known() -> None:
     known = [*WAYS, *OTHER_BLOCKS]
     assert [block for block in blocks() if sum(each in block for each in known) != 1] == []
+
+
+def test_by_hand(tmp_path: pathlib.Path) -> None:
+    """The simulator in one terminal, the agent in another."""
+    need("curl")
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+    section = text.partition("By hand it is the same")[2].partition("\nA third command")[0]
+    start, commands = (
+        block.replace(".venv/bin/python", sys.executable) for block in indented(section)
+    )
+    command = [*shlex.split(start), "--reboot-duration=1", "--cut-delay=0.1", "--boot-delay=0.1"]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as simulator:
+        try:
+            assert simulator.stdout
+            url = simulator.stdout.readline().strip()
+            script = commands.replace("http://127.0.0.1:PORT", url)
+            done = subprocess.run(
+                ["sh", "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
+            )
+        finally:
+            simulator.terminate()
+    off, status = "Success: Powered OFF\n0\n", "Status: OFF\n2\n"
+    assert done.stdout == f"{off}{status}ns1234.ovh.net rescue12-customer\n"
 
 
 @pytest.fixture
