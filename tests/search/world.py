@@ -292,11 +292,11 @@ class World:
 
     def _refusal(self, fault: str) -> Response | None:
         words = {
-            "401": "You must login first",
+            "401": f"You must login first, not with {PASSWORD}",
             "403": f"Not for {PASSWORD}",
-            "403 after": "Not for you",
-            "404": "No such thing",
-            "session gone": "session expired",
+            "403 after": f"Not for {PASSWORD}",
+            "404": f"No such thing as {PASSWORD}",
+            "session gone": f"session of {PASSWORD} expired",
         }
         if fault not in words:
             return None
