@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import OTHER_SERVER, PASSWORD, SERVER
+from tests.harness import OTHER_SERVER, PASSWORD, SERVER, agent_with_our_library
 from tests.search.property import violations
 from tests.simulator import Netboot, Response, RestSettings, Timing
 from tests.stage import (
@@ -1214,19 +1214,12 @@ class TestExitStatus:
             stage.centre.set_netboot(SERVER, RESCUE, by="operator")
             assert stage.run().status == status, action
 
-    @pytest.mark.parametrize("status", [0, 1, 2])
-    def test_is_what_the_run_returns(self, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        silent = ("define_new_opts", "show_docs", "ask_password", "check_options")
-        for name in silent:
-            monkeypatch.setattr(agent, name, lambda *arguments: None)
-        monkeypatch.setattr(agent.ending, "listen", lambda: None)
-        monkeypatch.setattr(agent, "process_input", lambda *arguments: {"--action": "off"})
-        monkeypatch.setattr(agent, "check_input", lambda known, options, **more: options)
-        monkeypatch.setattr(agent.atexit, "register", lambda function: None)
-        monkeypatch.setattr(agent, "run", lambda *arguments: status)
-        with pytest.raises(SystemExit) as left:
-            agent.main()
-        assert left.value.code == status
+    def test_is_that_of_the_process(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        limits = {"login_timeout": "0.1", "shell_timeout": "0.1"}
+        options = {"action": "status", "login": "ab", "passwd": "c", "plug": SERVER, **limits}
+        assert agent_with_our_library().run({**options, "api_url": url}).status == 1
 
 
 def interrupting(proceed: Any) -> Any:
