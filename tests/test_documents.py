@@ -146,7 +146,7 @@ def message_texts() -> list[list[str]]:
             continue
         called = ast.unparse(node.func).rpartition(".")[2]
         arguments = node.args
-        if called in ("warn_once", "nonsense"):
+        if called in ("warn_once", "nonsense") and not isinstance(arguments[0], ast.Name):
             message = arguments[0]
         elif called == "log" and ast.unparse(arguments[0]) in ("'warning'", "'error'"):
             message = arguments[1]

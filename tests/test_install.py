@@ -57,6 +57,7 @@ def test_fences(installed: Agent, ovh: Backend) -> None:
 
 def test_a_copy_of_another_name(tmp_path: pathlib.Path) -> None:
     """Beside our library: that steps aside for the distribution's only where an agent is not ours."""
+    need(harness.DISTRIBUTION_LIBRARY)
     for file, copy in (("fence_ovh", "fence_ovh.new"), ("fencing.py", "fencing.py")):
         shutil.copy(harness.REPOSITORY / file, tmp_path / copy)
     result = Agent([harness.DEBIAN_PYTHON, "-S", str(tmp_path / "fence_ovh.new")]).run(None, "-V")

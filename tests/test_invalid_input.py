@@ -164,6 +164,12 @@ def test_less_than_no_time_is_an_error(agent: Agent, ovh: Backend, limit: str) -
     assert limit in result.stderr.replace("-", "_")
 
 
+def test_an_unknown_api_is_one_error(our_agent: Agent, ovh: Backend) -> None:
+    result = our_agent.run(ovh.options("validate-all", api="grpc"))
+    assert (result.status, result.stderr.count("\n")) == (1, 1)
+    assert "--api must be one of: soap, rest" in result.stderr
+
+
 def test_no_time_left_after_power_wait_is_an_error(our_agent: Agent, ovh: Backend) -> None:
     result = our_agent.run(ovh.options("off", power_wait="60", power_timeout="60"))
     assert result.status == 1

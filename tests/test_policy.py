@@ -117,6 +117,20 @@ class TestNetboot:
         assert stage.booted() == ["harddisk", "rescue"]
 
     @both
+    def test_that_changes_and_is_changed_back_is_noticed_in_an_outage(
+        self, kind: type[World]
+    ) -> None:
+        """The answer to the request is lost, and it is long not known whether it was accepted."""
+        changes = ((22, "netboot disk"), (60, "netboot rescue"))
+        stage = Stage(kind, changed(OFF, cut_delay=40, rest=120, events=changes))
+        stage.at("reboot", nth(0), stage.lost_after)
+        outage = lambda number, elapsed: number > 1 and elapsed < 100  # noqa: E731
+        stage.at(mark(kind), outage, stage.bad_gateway)
+        stage.run()
+        assert (stage.world.status, stage.world.was_cut()) == (0, True)
+        assert stage.booted() == ["harddisk", "rescue"]
+
+    @both
     def test_one_false_answer_while_waiting_costs_no_second_one(self, kind: type[World]) -> None:
         stage = Stage(kind, changed(OFF, cut_delay=60))
         stage.at("read", nth(2), stage.saying_netboot(HARD_DISK))
@@ -736,6 +750,24 @@ class TestStatus:
         stage.centre.hard_reboot(SERVER, by="another agent")
         assert stage.run().status == 0
 
+    @both
+    def test_off_is_said_also_with_short_limits(self, kind: type[World]) -> None:
+        """The pause between the two looks is not the time of a call."""
+        stage = Stage(kind, STATUS, login_timeout="1", shell_timeout="1")
+        stage.centre.set_netboot(SERVER, RESCUE, by="operator")
+        assert stage.run().status == 2
+
+    @both
+    def test_many_plugs_are_monitored_in_their_time(self, kind: type[World]) -> None:
+        names = [f"ns{number}.ovh.net" for number in range(2001, 2011)]
+        stage = Stage(kind, STATUS, action="monitor", plug=",".join(names))
+        for name in names:
+            stage.add_server(name)
+        for step in ("offered", "netboot"):
+            stage.at(step, always, taking(stage, 2, lambda proceed: proceed()))
+        assert stage.run().status == 0
+        assert stage.duration() > 40
+
     def test_off_is_said_in_a_list_by_two_answers(self) -> None:
         stage = Stage(World, STATUS, action="list-status")
         stage.at("read", nth(0), stage.saying_netboot(RESCUE))
@@ -1058,6 +1090,27 @@ class TestRefusals:
         assert_cut(stage)
 
     @both
+    @pytest.mark.parametrize("step", ["set", "read"])
+    def test_of_slow_calls_is_believed_once_it_lasts(self, kind: type[World], step: str) -> None:
+        stage = Stage(kind, OFF, shell_timeout="20")
+        slow = taking(stage, 15, stage.denied)
+        stage.at(step, always, slow)
+        for each in ("login", "time"):
+            stage.at(each, between(1, 9e9), taking(stage, 15, lambda proceed: proceed()))
+        assert stage.run().status == 1
+        assert stage.duration() < 200
+        assert stage.said("Not for you")
+
+    @both
+    def test_no_netboot_in_slow_calls_is_believed_once_it_lasts(self, kind: type[World]) -> None:
+        stage = Stage(kind, OFF, rescue_boot="none", shell_timeout="20")
+        for step in ("offered", "netboot"):
+            stage.at(step, always, taking(stage, 7, lambda proceed: proceed()))
+        assert stage.run().status == 1
+        assert stage.duration() < 200
+        assert stage.said("no rescue_boot=none that fits")
+
+    @both
     def test_far_apart_are_not_one_that_lasts(self, kind: type[World]) -> None:
         """Two of the request for a hard reboot, with an outage between them."""
         stage = Stage(kind, OFF)
@@ -1219,7 +1272,9 @@ class TestExitStatus:
             url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         limits = {"login_timeout": "0.1", "shell_timeout": "0.1"}
         options = {"action": "status", "login": "ab", "passwd": "c", "plug": SERVER, **limits}
-        assert agent_with_our_library().run({**options, "api_url": url}).status == 1
+        result = agent_with_our_library().run({**options, "api_url": url})
+        assert "no connection to 127.0.0.1" in result.stderr
+        assert result.status == 1
 
 
 def interrupting(proceed: Any) -> Any:

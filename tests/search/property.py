@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.search.world import CALL_LIMIT, POLL, POWER_TIMEOUT, World
+from tests.search.world import CALL_LIMIT, POLL, POWER_TIMEOUT, World, agent
 
 CUTTING = ("off", "cycle", "onoff")
 
@@ -12,7 +12,7 @@ LIMITS = {
     "cycle": POWER_TIMEOUT,
     "onoff": 2 * POWER_TIMEOUT,
     "on": LOOK + POWER_TIMEOUT,
-    "status": LOOK,
+    "status": 2 * LOOK + agent.LOOK_AGAIN_AFTER,
 }
 """How many seconds an action may take. LOOK is login_timeout and shell_timeout together."""
 
@@ -51,9 +51,15 @@ def _cutting(world: World) -> list[str]:
 
 
 def _changes_cancel_out(world: World) -> bool:
-    """Whether an operator changed the netboot and changed it back: nobody sees that between looks."""
-    changes = {event for _, event in world.schedule.events if event.startswith("netboot")}
-    return len(changes) > 1
+    """Whether an operator changed the netboot and changed it back with no look in between.
+
+    Three of them: one that tells, one to agree with it, and one that may need a second call.
+    """
+    changes = sorted((at, event) for at, event in world.schedule.events if "netboot" in event)
+    if len({event for _, event in changes}) < 2:
+        return False
+    begin, end = changes[0][0], changes[-1][0]
+    return sum(begin < look < end for look in world.looks) < 3
 
 
 def _soap_shows_the_end_of_another(world: World) -> bool:

@@ -90,6 +90,7 @@ class World:
 
     Attributes:
         status: the agent's exit status, after `run`.
+        looks: when the netboot was asked for and told truly, in seconds since the start.
         output: what it wrote to stdout.
         log: what it logged.
     """
@@ -97,6 +98,7 @@ class World:
     api = "soap"
     reboot_operation = "dedicatedHardRebootDo"
     first_operations: tuple[str, ...] = ("login", "logout")
+    looking: tuple[str, ...] = ("dedicatedNetbootInfo",)
     secrets = (PASSWORD,)
 
     def __init__(self, schedule: Schedule) -> None:
@@ -124,6 +126,7 @@ class World:
         self.lied_about_acceptance = False
         self.refused_at_first = False
         self.netboot_at_last_look = ""
+        self.looks: list[float] = []
         self._refused_since = 0.0
         self._granted = False
         self.status = -1
@@ -207,6 +210,8 @@ class World:
             response = self._lie(fault, subject, proceed)
         else:
             response = self._answer(fault, subject, proceed, min(seconds, CALL_LIMIT))
+            if not fault and response.status == 200 and subject in self.looking:
+                self.looks.append(self.clock.monotonic() - self.begun)
             if not fault and response.status == 200:
                 self._lied.discard(subject)
                 # A refusal that nobody injected (an expired session) grants nothing.
@@ -439,6 +444,7 @@ class RestWorld(World):
 
     api = "rest"
     reboot_operation = f"POST/1.0/dedicated/server/{SERVER}/reboot"
+    looking = (f"GET/1.0/dedicated/server/{SERVER}",)
     first_operations = ("GET/1.0/auth/time", f"GET/1.0/dedicated/server/{SERVER}/boot")
     secrets = (APPLICATION_SECRET, CONSUMER_KEY)
 
