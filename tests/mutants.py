@@ -109,6 +109,7 @@ MUTANTS = mutants(
     ("nobody looks at the netboot while waiting", "            yield self._fencing.poll\n            self._watch()\n", "            yield self._fencing.poll\n"),
     ("nobody looks at the netboot while calls fail", "                yield patience.pause_after(error)\n                self._watch()\n", "                yield patience.pause_after(error)\n"),
     ("one answer about the netboot while waiting", "            if chosen != netboot:  # one answer may be false\n                chosen = self._read_netboot()\n", ""),
+    ("a netboot that changes while asking is no matter", "            if self._is_changed:\n                return False\n            if self._fencing", "            if self._fencing"),
     ("a netboot that was changed and changed back is no matter", "        return not self._is_changed\n", "        return True\n"),
     (
         "one answer about the reboots before",
