@@ -1028,6 +1028,7 @@ def _man_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
     lines = [
         f'.TH "{_roff(program.upper())}" 8 "" "{_roff(program)} {RELEASE_VERSION}" "Fence agents"',
         ".nh",  # names of options are copied and searched for
+        ".nr HY 0",  # the same after an example
         ".ad l",
         ".SH NAME",
         f"{title} \\- {_roff_prose(str(docs['shortdesc']))}",
