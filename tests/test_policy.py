@@ -1522,7 +1522,7 @@ class TestNetwork:
     def test_nor_does_a_session_of_the_library(self) -> None:
         """It would take the client secret elsewhere."""
         pytest.importorskip("ovh")
-        agent.import_ovh()
+        agent.import_ovh(reads_files=False)
         import requests
 
         redirect = b"HTTP/1.1 307 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"
