@@ -113,6 +113,13 @@ class TestSecrets:
         for text in ("my secret\npass  phrase", "my\tsecret pass phrase", secret):
             assert agent.in_words(f"no: {text}!", [secret]) == "no: ***!"
 
+    def test_no_more_of_an_answer_is_looked_through_than_a_message_needs(self) -> None:
+        far = " " * agent.MOST_WORDS
+        assert agent.in_words(f"no{far}at all") == "no"
+        assert "Secret-1" not in agent.in_words(
+            "x" * (agent.MOST_WORDS - 9) + " Secret-123", ["Secret-123"]
+        )
+
     def test_words_are_one_printable_line(self) -> None:
         words = agent.in_words("a\nb\x1b[31m\x00" + "x" * 999, [])
         assert words.isprintable()
