@@ -507,6 +507,15 @@ class TestConfiguration:
         result = our_agent.run(options, env=env)
         assert result.status == 0, result.stderr
 
+    @pytest.mark.parametrize("section", ["fence_ovh", "given", "given to fence_ovh"])
+    def test_no_section_of_a_file_is_mixed_with_keys_that_were_given(
+        self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path, section: str
+    ) -> None:
+        """The agent has the library look the keys up under a name of its own."""
+        write_configuration(tmp_path / ".ovh.conf", section, CLIENT_IN_A_FILE)
+        result = our_agent.run(ovh.options("monitor"), env={"HOME": str(tmp_path)})
+        assert (result.status, result.stderr) == (0, "")
+
     def test_a_malformed_file_that_is_not_needed(
         self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path
     ) -> None:
