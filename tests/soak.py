@@ -1,8 +1,8 @@
-"""`make soak`: a long search for a schedule that breaks the property.
+"""`make soak`: a long search for a schedule, or a race of agents, that breaks the property.
 
 It goes on where it was ended: what is done stands in a file, a line for each
 part, with the seed that repeats it. It stops at the first failure and prints
-the seed and the shortest failing schedule.
+the seed and the shortest failing schedule or race.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import pathlib
 import sys
 import time
 
-from tests.search.runner import WORLDS, search
+from tests.search.runner import WORLDS, search, search_races
 
 PART = 1000
+RACES = 100
+"""Races of several agents that go with each part."""
 
 
 def done(path: pathlib.Path, api: str) -> int:
@@ -29,12 +31,13 @@ def soak(api: str, schedules: int, path: pathlib.Path) -> bool:
         begun = time.monotonic()
         try:
             search(api, PART, number=part)
+            search_races(api, RACES, number=part)
         except AssertionError as error:
             print(f"{api}: seed {part} fails:\n{error}", flush=True)
             return False
         seconds = time.monotonic() - begun
         with path.open("a", encoding="utf-8") as file:
-            file.write(f"{api} seed {part}: {PART} schedules in {seconds:.0f} s\n")
+            file.write(f"{api} seed {part}: {PART} schedules, {RACES} races in {seconds:.0f} s\n")
         print(f"{api}: {(part + 1) * PART} schedules, no failure ({seconds:.0f} s)", flush=True)
     return True
 

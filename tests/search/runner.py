@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.search.property import violations
+from tests.search.race import Race, races, run
+from tests.search.race_property import race_violations
 from tests.search.schedule import Schedule, schedules
 from tests.search.world import RestWorld, World
 
@@ -18,18 +22,34 @@ def search(api: str, examples: int, number: int | None = None) -> None:
     :raises AssertionError: for the shortest failing schedule that was found.
     """
 
-    @settings(
-        max_examples=examples,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
-        print_blob=False,
-    )
     @given(schedules(rest=api == "rest"))
     def holds(schedule: Schedule) -> None:
         world = WORLDS[api](schedule).run()
         found = violations(world)
         assert not found, "\n".join([*found, repr(schedule), *world.log])
 
-    (holds if number is None else seed(number)(holds))()
+    _try(holds, examples, number)
+
+
+def search_races(api: str, examples: int, number: int | None = None) -> None:
+    """Let agents race so often on one API; parameters and errors as in `search`."""
+
+    @given(races(rest=api == "rest"))
+    def holds(race: Race) -> None:
+        finish = run(WORLDS[api], race)
+        found = race_violations(race, finish)
+        assert not found, "\n".join([*found, repr(race), *finish.log])
+
+    _try(holds, examples, number)
+
+
+def _try(holds: Callable[[], None], examples: int, number: int | None) -> None:
+    limited = settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+        print_blob=False,
+    )(holds)
+    (limited if number is None else seed(number)(limited))()

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Callable
 
 import ovh.client
@@ -85,12 +85,27 @@ class Written(logging.Handler):
         self.lines.append(record.getMessage())
 
 
+@contextlib.contextmanager
+def watched(clock: Any) -> Iterator[tuple[Written, io.StringIO]]:
+    """Keep what is logged and printed meanwhile; the library's action loop uses that clock."""
+    written, stdout = Written(), io.StringIO()
+    root = logging.getLogger()
+    others, root.handlers = root.handlers, [written]
+    fencing.clock = clock
+    try:
+        with contextlib.redirect_stdout(stdout):
+            yield written, stdout
+    finally:
+        root.handlers = others
+
+
 class World:
     """A data centre, an agent and what goes wrong between them.
 
     Attributes:
         status: the agent's exit status, after `run`.
         looks: when the netboot was asked for and told truly, in seconds since the start.
+        asking: fault of the first request for a hard reboot.
         output: what it wrote to stdout.
         log: what it logged.
     """
@@ -104,8 +119,8 @@ class World:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         virtual = VirtualClock(utc_offset=schedule.zone)
-        self.clock = EventClock(virtual)
-        self._virtual = virtual
+        self.clock: Any = EventClock(virtual)
+        self.virtual = virtual
         self._timing = Timing(
             queue_delay=schedule.queue_delay,
             cut_delay=schedule.cut_delay,
@@ -113,7 +128,8 @@ class World:
             reboot_duration=schedule.cut_delay + schedule.boot_delay + schedule.rest,
             power_off_delay=20,
         )
-        self.centre = DataCentre(virtual, [Server(SERVER)], [Account(LOGIN, PASSWORD)])
+        self.server = Server(SERVER)
+        self.centre = DataCentre(virtual, [self.server], [Account(LOGIN, PASSWORD)])
         self.front_end = self._front_end()
         self._live_through_the_past()
         self.begun = self.clock.monotonic()
@@ -122,6 +138,7 @@ class World:
         self._answers: dict[str, Response] = {}
         self._lied: set[str] = set()
         self._faults = dict(schedule.faults)
+        self.asking = ""
         self._reboots_asked = 0
         self.lied_about_acceptance = False
         self.refused_at_first = False
@@ -151,7 +168,7 @@ class World:
         self.centre.timing = Timing(cut_delay=1, boot_delay=1, reboot_duration=5)
         for _ in range(self.schedule.earlier_reboots):
             self.centre.hard_reboot(SERVER, by="operator")
-            self._virtual.advance(100)
+            self.virtual.advance(100)
             self.centre.settle()
         if self.schedule.netboot_by_hand:
             self.centre.set_netboot(SERVER, RESCUE, by="operator")
@@ -172,12 +189,15 @@ class World:
         elif event == "sessions end":
             self.centre.sessions.end_all()
         elif event == "zone jumps":
-            self._virtual.utc_offset = -self._virtual.utc_offset or 5
+            self.virtual.utc_offset = -self.virtual.utc_offset or 5
         elif event == "login elsewhere" and self.schedule.single_session:
             self.centre.sessions.end_all()
 
     def _reboot_by_operator(self) -> None:
         self.centre.hard_reboot(SERVER, by="operator")
+
+    def keep_time(self) -> None:
+        """Let whatever reads a clock by itself read this one."""
 
     # The network
 
@@ -204,6 +224,8 @@ class World:
                 self.netboot_at_last_look = self.centre.server(SERVER).netboot.type
             return response
 
+        if self._is_reboot(subject) and self.asking:
+            self._faults[number], self.asking = self.asking, ""
         fault = self._fault(number)
         self._note_refusal(fault, subject)
         if fault in LIES:
@@ -377,25 +399,23 @@ class World:
 
     def run(self) -> World:
         """Run the agent to its end."""
-        written, stdout = Written(), io.StringIO()
-        root = logging.getLogger()
-        others, root.handlers = root.handlers, [written]
-        fencing.clock = self.clock
-        try:
-            with contextlib.redirect_stdout(stdout):
-                try:
-                    self.status = agent.run(self.options(), self, self.clock)
-                except SystemExit as left:
-                    self.status = int(left.code or 0)
-        finally:
-            root.handlers = others
+        self.keep_time()
+        with watched(self.clock) as (written, stdout):
+            self.act()
         self.log, self.output = written.lines, stdout.getvalue()
-        self.ended = self.clock.monotonic()
-        self.running_at_end = self.centre.server(SERVER).running
         # A server that was cut last boots what was chosen; nobody acts any more.
-        self._virtual.advance(1000)
+        self.virtual.advance(1000)
         self.centre.settle()
         return self
+
+    def act(self) -> None:
+        """Run the agent to its end, where `watched` holds."""
+        try:
+            self.status = agent.run(self.options(), self, self.clock)
+        except SystemExit as left:
+            self.status = int(left.code or 0)
+        self.ended = self.clock.monotonic()
+        self.running_at_end = self.centre.server(SERVER).running
 
     # The ground truth
 
@@ -449,8 +469,6 @@ class RestWorld(World):
     secrets = (APPLICATION_SECRET, CONSUMER_KEY)
 
     def _front_end(self) -> Any:
-        # The provider's library reads the clock itself.
-        ovh.client.time = self._virtual
         return RestFrontEnd(
             self.centre,
             RestSettings(
@@ -459,6 +477,9 @@ class RestWorld(World):
                 outcome=self.schedule.outcome or "done",
             ),
         )
+
+    def keep_time(self) -> None:
+        ovh.client.time = self.virtual  # the provider's library
 
     def _subject(self, method: str, path: str, body: bytes) -> str:
         return method + path

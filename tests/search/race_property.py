@@ -1,0 +1,90 @@
+"""What has to hold for agents that fence the same server at once."""
+
+from __future__ import annotations
+
+import math
+
+from tests.search.property import LIMITS, LOGOUT
+from tests.search.race import MOST_TENTHS, Finish, Race, Racer
+from tests.search.world import CALL_LIMIT, POLL, World, agent
+
+WANTED = {"off": "rescue", "cycle": "harddisk"}
+
+NOTICED_AFTER = agent.LOOK_EVERY + POLL + 2 * 2 * MOST_TENTHS / 10
+"""Seconds after which an agent has looked twice at a netboot that somebody changed."""
+
+PER_FAULT = 2 * CALL_LIMIT
+"""How much later a fault may let it look."""
+
+
+def race_violations(race: Race, finish: Finish) -> list[str]:
+    """What is wrong with how a race ended; empty when nothing is."""
+    found = []
+    if any("defect in fence_ovh" in line for line in finish.log):
+        found.append("an exception that nobody expected")
+    for number, (racer, world) in enumerate(zip(race.racers, finish.worlds)):
+        if world.status == 0 and racer.action != "on":
+            found += [f"agent {number}: {what}" for what in _false_success(world, finish)]
+        if world.status not in ((0, 1, -1) if racer.killed else (0, 1)):
+            found.append(f"agent {number}: exit status {world.status}")
+        if world.status >= 0 and world.ended > world.begun + LIMITS[racer.action] + LOGOUT:
+            found.append(f"agent {number}: it did not end by its deadline")
+        if world.status == 1 and _must_succeed(race):
+            found.append(f"agent {number}: exit status 1, although nobody wanted anything else")
+    return found
+
+
+def _false_success(world: World, finish: Finish) -> list[str]:
+    """What exit status 0 of off or reboot says and is not true.
+
+    Of what was so until the agent's last look: what somebody does later, no client can see.
+    """
+    action = world.schedule.action
+    looks = [world.begun + look for look in world.looks]
+    end = world.ended if action == "onoff" else max(looks, default=0)
+    if not any(world.begun <= cut <= end for cut in finish.cuts):
+        return ["exit status 0, but the server was not cut at all"]
+    if action == "onoff" or _soap_shows_the_end_of_another(world):
+        return []
+    wanted = WANTED[action]
+    found = []
+    if [kind for at, kind in finish.netboots if at <= end][-1:] != [wanted]:
+        found.append("exit status 0, but the netboot was changed")
+    booted = [(at, kind) for at, kind in finish.boots if world.begun <= at <= end]
+    if not booted:
+        found.append("exit status 0, but the server had not booted yet")
+    elif booted[-1][1] != wanted:
+        begin, until = _when_another_netboot_was_chosen(booted[-1][0], wanted, finish)
+        faults = len(world.schedule.faults) + 1
+        if until - max(begin, world.begun) > NOTICED_AFTER + PER_FAULT * faults:
+            found.append(f"exit status 0, but the server booted {booted[-1][1]}")
+    return found
+
+
+def _when_another_netboot_was_chosen(
+    moment: float, wanted: str, finish: Finish
+) -> tuple[float, float]:
+    """From when until when it was not the wanted one, at that moment."""
+    changes = finish.netboots
+    chosen = max((at for at, kind in changes if at <= moment and kind == wanted), default=-math.inf)
+    begin = min((at for at, kind in changes if at > chosen and kind != wanted), default=-math.inf)
+    return begin, min(
+        (at for at, kind in changes if at > moment and kind == wanted), default=math.inf
+    )
+
+
+def _soap_shows_the_end_of_another(world: World) -> bool:
+    """In the reading in which the end stays that of the reboot before, it may be another agent's."""
+    return world.api == "soap" and world.schedule.reading == "A-previous"
+
+
+def _must_succeed(race: Race) -> bool:
+    """Whether two agents want the same cut, and nothing goes wrong."""
+
+    def is_plain(racer: Racer) -> bool:
+        troubled = racer.killed or racer.faults or racer.asking
+        return racer.action == race.racers[0].action and not troubled
+
+    # on looks first, and for that it has less time; two that do off and on are in each other's way.
+    cut = race.racers[0].action in WANTED
+    return cut and len(race.racers) == 2 and all(is_plain(racer) for racer in race.racers)
