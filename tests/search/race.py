@@ -15,9 +15,6 @@ from tests.search.schedule import Schedule
 from tests.search.world import World, agent, watched
 from tests.simulator import VirtualClock
 
-MOST_TENTHS = 40
-"""The longest delay of a request, and of an answer, in tenths of a second."""
-
 FAULTS = (
     "time-out before",
     "time-out after",
@@ -134,7 +131,9 @@ class Turns:
 
     def run(self) -> None:
         """Let all of them run to their ends."""
-        threads = [threading.Thread(target=self._run, args=(turn,)) for turn in self._turns]
+        threads = [
+            threading.Thread(target=self._run, args=(turn,), daemon=True) for turn in self._turns
+        ]
         for thread in threads:
             thread.start()
         while waiting := [turn for turn in self._turns if not turn.is_over]:
@@ -221,9 +220,7 @@ def races(rest: bool) -> st.SearchStrategy[Race]:
         action=st.sampled_from(["off", "off", "cycle", "on", "onoff"]),
         begin=st.one_of(st.integers(0, 20), st.integers(0, 300)),
         killed=st.one_of(st.just(0), st.just(0), st.integers(1, 400)),
-        delays=st.lists(st.sampled_from([0, 0, 1, 3, 10, MOST_TENTHS]), min_size=1, max_size=4).map(
-            tuple
-        ),
+        delays=st.lists(st.sampled_from([0, 0, 1, 3, 10, 40]), min_size=1, max_size=4).map(tuple),
         faults=st.lists(st.tuples(st.integers(0, 45), st.sampled_from(FAULTS)), max_size=3).map(
             tuple
         ),

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 
 from tests.search.property import LIMITS, LOGOUT
-from tests.search.race import MOST_TENTHS, Finish, Race, Racer
+from tests.search.race import Finish, Race, Racer
 from tests.search.world import CALL_LIMIT, POLL, World, agent
 
 WANTED = {"off": "rescue", "cycle": "harddisk"}
 
-NOTICED_AFTER = agent.LOOK_EVERY + POLL + 2 * 2 * MOST_TENTHS / 10
-"""Seconds after which an agent has looked twice at a netboot that somebody changed."""
-
 PER_FAULT = 2 * CALL_LIMIT
-"""How much later a fault may let it look."""
+"""How much later a fault may let an agent look."""
+
+
+def noticed_after(racer: Racer) -> float:
+    """Seconds after which an agent has looked twice at a netboot that somebody changed."""
+    faults = len(racer.faults) + bool(racer.asking)
+    return agent.LOOK_EVERY + POLL + 2 * 2 * max(racer.delays) / 10 + PER_FAULT * faults
 
 
 def race_violations(race: Race, finish: Finish) -> list[str]:
@@ -24,7 +27,7 @@ def race_violations(race: Race, finish: Finish) -> list[str]:
         found.append("an exception that nobody expected")
     for number, (racer, world) in enumerate(zip(race.racers, finish.worlds)):
         if world.status == 0 and racer.action != "on":
-            found += [f"agent {number}: {what}" for what in _false_success(world, finish)]
+            found += [f"agent {number}: {what}" for what in _false_success(racer, world, finish)]
         if world.status not in ((0, 1, -1) if racer.killed else (0, 1)):
             found.append(f"agent {number}: exit status {world.status}")
         if world.status >= 0 and world.ended > world.begun + LIMITS[racer.action] + LOGOUT:
@@ -34,12 +37,12 @@ def race_violations(race: Race, finish: Finish) -> list[str]:
     return found
 
 
-def _false_success(world: World, finish: Finish) -> list[str]:
+def _false_success(racer: Racer, world: World, finish: Finish) -> list[str]:
     """What exit status 0 of off or reboot says and is not true.
 
     Of what was so until the agent's last look: what somebody does later, no client can see.
     """
-    action = world.schedule.action
+    action = racer.action
     looks = [world.begun + look for look in world.looks]
     end = world.ended if action == "onoff" else max(looks, default=0)
     if not any(world.begun <= cut <= end for cut in finish.cuts):
@@ -48,15 +51,14 @@ def _false_success(world: World, finish: Finish) -> list[str]:
         return []
     wanted = WANTED[action]
     found = []
-    if [kind for at, kind in finish.netboots if at <= end][-1:] != [wanted]:
+    if world.shown_at_last_look != wanted:
         found.append("exit status 0, but the netboot was changed")
-    booted = [(at, kind) for at, kind in finish.boots if world.begun <= at <= end]
+    booted = [(at, kind) for at, kind in finish.boots if world.begun <= at < end]
     if not booted:
         found.append("exit status 0, but the server had not booted yet")
     elif booted[-1][1] != wanted:
         begin, until = _when_another_netboot_was_chosen(booted[-1][0], wanted, finish)
-        faults = len(world.schedule.faults) + 1
-        if until - max(begin, world.begun) > NOTICED_AFTER + PER_FAULT * faults:
+        if until - max(begin, world.begun) > noticed_after(racer):
             found.append(f"exit status 0, but the server booted {booted[-1][1]}")
     return found
 

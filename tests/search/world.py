@@ -105,6 +105,7 @@ class World:
     Attributes:
         status: the agent's exit status, after `run`.
         looks: when the netboot was asked for and told truly, in seconds since the start.
+        shown_at_last_look: its type at the last of them.
         asking: fault of the first request for a hard reboot.
         output: what it wrote to stdout.
         log: what it logged.
@@ -144,6 +145,7 @@ class World:
         self.refused_at_first = False
         self.netboot_at_last_look = ""
         self.looks: list[float] = []
+        self.shown_at_last_look = ""
         self._refused_since = 0.0
         self._granted = False
         self.status = -1
@@ -234,6 +236,7 @@ class World:
             response = self._answer(fault, subject, proceed, min(seconds, CALL_LIMIT))
             if not fault and response.status == 200 and subject in self.looking:
                 self.looks.append(self.clock.monotonic() - self.begun)
+                self.shown_at_last_look = self.centre.server(SERVER).netboot.type
             if not fault and response.status == 200:
                 self._lied.discard(subject)
                 # A refusal that nobody injected (an expired session) grants nothing.
