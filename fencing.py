@@ -776,7 +776,7 @@ def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool 
     if options["--verbose-level"]:
         options["--verbose"] = "1"
     problems += _set_up_logging(options)
-    if options["--action"] not in _ACTION_NAMES:
+    if options["--action"] not in ("", *_ACTION_NAMES):
         problems.append(f"--action must be one of: {', '.join(_ACTION_NAMES)}")
     problems += _missing_problems(names, options)
     password_problem = _password_problem(options)

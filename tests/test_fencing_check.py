@@ -85,6 +85,14 @@ def test_missing_options(toy: Toy, action: str, wanted: list[str] | None) -> Non
     assert problems(result) == (wanted if wanted is not None else bad_action)
 
 
+@pytest.mark.parametrize("action", ["", " "])
+def test_an_empty_action_is_missing_and_nothing_else(toy: Toy, action: str) -> None:
+    text = f"action={action}\nlogin=u\npasswd=p\nport=a\n"
+    result = toy.run(stdin=text.encode())
+    assert result.returncode == 1
+    assert problems(result) == ["--action is missing (action= on standard input)"]
+
+
 def test_words_that_lift_requirements(toy: Toy) -> None:
     words = "no_login no_password"
     assert toy.run("-o", "status", "-n", "a", FENCE_TOY_WORDS=words).returncode == 0

@@ -17,7 +17,7 @@ PER_FAULT = 2 * CALL_LIMIT
 def noticed_after(racer: Racer) -> float:
     """Seconds after which an agent has looked twice at a netboot that somebody changed."""
     faults = len(racer.faults) + bool(racer.asking)
-    return agent.LOOK_EVERY + POLL + 2 * 2 * max(racer.delays) / 10 + PER_FAULT * faults
+    return float(agent.LOOK_EVERY) + POLL + 2 * 2 * max(racer.delays) / 10 + PER_FAULT * faults
 
 
 def race_violations(race: Race, finish: Finish) -> list[str]:
