@@ -658,13 +658,13 @@ def _is_required(name: str, device_opt: Sequence[str]) -> bool:
 
 
 def _missing_problems(names: Sequence[str], options: Options) -> list[str]:
-    """Required options without a value (the password apart)."""
+    """Required options without a value; password and action have checks of their own."""
     missing = []
     for name in names:
         absent = not options.get(_key(name))
         if name == "port":
             absent = options["--action"] in _PLUG_ACTIONS and not _split_plugs(options)
-        if absent and _is_required(name, options["device_opt"]):
+        if absent and name != "action" and _is_required(name, options["device_opt"]):
             missing.append(f"{_key(name)} is missing ({_newer(name)}= on standard input)")
     return missing
 
@@ -776,7 +776,7 @@ def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool 
     if options["--verbose-level"]:
         options["--verbose"] = "1"
     problems += _set_up_logging(options)
-    if options["--action"] not in ("", *_ACTION_NAMES):
+    if options["--action"] not in _ACTION_NAMES:
         problems.append(f"--action must be one of: {', '.join(_ACTION_NAMES)}")
     problems += _missing_problems(names, options)
     password_problem = _password_problem(options)

@@ -86,11 +86,11 @@ def test_missing_options(toy: Toy, action: str, wanted: list[str] | None) -> Non
 
 
 @pytest.mark.parametrize("action", ["", " "])
-def test_an_empty_action_is_missing_and_nothing_else(toy: Toy, action: str) -> None:
+def test_an_empty_action_is_one_problem(toy: Toy, action: str) -> None:
     text = f"action={action}\nlogin=u\npasswd=p\nport=a\n"
     result = toy.run(stdin=text.encode())
     assert result.returncode == 1
-    assert problems(result) == ["--action is missing (action= on standard input)"]
+    assert problems(result) == [f"--action must be one of: {', '.join(fencing._ACTION_NAMES)}"]
 
 
 def test_words_that_lift_requirements(toy: Toy) -> None:

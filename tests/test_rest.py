@@ -507,7 +507,7 @@ class TestConfiguration:
         result = our_agent.run(options, env=env)
         assert result.status == 0, result.stderr
 
-    @pytest.mark.parametrize("section", ["fence_ovh", "given", "given to fence_ovh"])
+    @pytest.mark.parametrize("section", ["fence_ovh", "given to fence_ovh"])
     def test_no_section_of_a_file_is_mixed_with_keys_that_were_given(
         self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path, section: str
     ) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Callable
 
 from hypothesis import strategies as st
 
+from tests.harness import SERVER
 from tests.search.schedule import Schedule
 from tests.search.world import World, agent, watched
 from tests.simulator import VirtualClock
@@ -62,7 +63,7 @@ class Finish:
     """How a race ended; all moments are of the virtual clock.
 
     Attributes:
-        worlds: each agent's; one that was killed has status -1.
+        worlds: each agent's, all with the same log; one that was killed has status -1.
         cuts: when the server lost its power.
         boots: when it booted what type of netboot.
         netboots: since when what type of netboot was chosen.
@@ -72,7 +73,6 @@ class Finish:
     cuts: list[float]
     boots: list[tuple[float, str]]
     netboots: list[tuple[float, str]]
-    log: list[str]
 
 
 class Killed(BaseException):
@@ -164,17 +164,14 @@ def run(kind: type[World], race: Race) -> Finish:
     host.keep_time()
     with watched(turns) as (written, _):
         turns.run()
-    # A server that was cut last boots what was chosen; nobody acts any more.
-    host.virtual.advance(1000)
-    host.centre.settle()
-    types = {each.id: each.type for each in host.server.netboots}
-    return Finish(
-        worlds,
-        [cut.at for cut in host.centre.power_cuts],
-        boots,
-        [(each["at"], types[each["to"]]) for each in host.centre.state()["netboot_changes"]],
-        written.lines,
-    )
+    host.come_to_rest()
+    server = host.centre.server(SERVER)
+    netboots = [(-math.inf, server.netboots[0].type)]
+    for change in host.centre.state()["netboot_changes"]:
+        netboots.append((change["at"], server.find_netboot(change["to"]).type))
+    for world in worlds:
+        world.log = written.lines
+    return Finish(worlds, [cut.at for cut in host.centre.power_cuts], boots, netboots)
 
 
 def _join(host: World, turns: Turns, racer: Racer) -> World:

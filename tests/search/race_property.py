@@ -22,8 +22,8 @@ def noticed_after(racer: Racer) -> float:
 
 def race_violations(race: Race, finish: Finish) -> list[str]:
     """What is wrong with how a race ended; empty when nothing is."""
-    found = []
-    if any("defect in fence_ovh" in line for line in finish.log):
+    found = [f"a secret was shown: {text[:60]!r}" for text in finish.worlds[0].leaks()]
+    if any("defect in fence_ovh" in line for line in finish.worlds[0].log):
         found.append("an exception that nobody expected")
     for number, (racer, world) in enumerate(zip(race.racers, finish.worlds)):
         if world.status == 0 and racer.action != "on":
@@ -54,11 +54,11 @@ def _false_success(racer: Racer, world: World, finish: Finish) -> list[str]:
     if world.shown_at_last_look != wanted:
         found.append("exit status 0, but the netboot was changed")
     booted = [(at, kind) for at, kind in finish.boots if world.begun <= at < end]
-    if not booted:
-        found.append("exit status 0, but the server had not booted yet")
+    if wanted not in [kind for _, kind in booted]:
+        found.append("exit status 0, but the server did not boot what was demanded")
     elif booted[-1][1] != wanted:
         begin, until = _when_another_netboot_was_chosen(booted[-1][0], wanted, finish)
-        if until - max(begin, world.begun) > noticed_after(racer):
+        if until - begin > noticed_after(racer):
             found.append(f"exit status 0, but the server booted {booted[-1][1]}")
     return found
 
@@ -67,12 +67,11 @@ def _when_another_netboot_was_chosen(
     moment: float, wanted: str, finish: Finish
 ) -> tuple[float, float]:
     """From when until when it was not the wanted one, at that moment."""
-    changes = finish.netboots
-    chosen = max((at for at, kind in changes if at <= moment and kind == wanted), default=-math.inf)
-    begin = min((at for at, kind in changes if at > chosen and kind != wanted), default=-math.inf)
-    return begin, min(
-        (at for at, kind in changes if at > moment and kind == wanted), default=math.inf
-    )
+    earlier = [at for at, kind in finish.netboots if at <= moment and kind == wanted]
+    chosen = max(earlier, default=-math.inf)
+    begin = min(at for at, kind in finish.netboots if at >= chosen and kind != wanted)
+    later = [at for at, kind in finish.netboots if at > moment and kind == wanted]
+    return begin, min(later, default=math.inf)
 
 
 def _soap_shows_the_end_of_another(world: World) -> bool:

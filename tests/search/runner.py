@@ -38,7 +38,7 @@ def search_races(api: str, examples: int, number: int | None = None) -> None:
     def holds(race: Race) -> None:
         finish = run(WORLDS[api], race)
         found = race_violations(race, finish)
-        assert not found, "\n".join([*found, repr(race), *finish.log])
+        assert not found, "\n".join([*found, repr(race), *finish.worlds[0].log])
 
     _try(holds, examples, number)
 

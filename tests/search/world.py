@@ -129,8 +129,7 @@ class World:
             reboot_duration=schedule.cut_delay + schedule.boot_delay + schedule.rest,
             power_off_delay=20,
         )
-        self.server = Server(SERVER)
-        self.centre = DataCentre(virtual, [self.server], [Account(LOGIN, PASSWORD)])
+        self.centre = DataCentre(virtual, [Server(SERVER)], [Account(LOGIN, PASSWORD)])
         self.front_end = self._front_end()
         self._live_through_the_past()
         self.begun = self.clock.monotonic()
@@ -406,10 +405,13 @@ class World:
         with watched(self.clock) as (written, stdout):
             self.act()
         self.log, self.output = written.lines, stdout.getvalue()
-        # A server that was cut last boots what was chosen; nobody acts any more.
+        self.come_to_rest()
+        return self
+
+    def come_to_rest(self) -> None:
+        """Let a server that was cut last boot what was chosen; nobody acts any more."""
         self.virtual.advance(1000)
         self.centre.settle()
-        return self
 
     def act(self) -> None:
         """Run the agent to its end, where `watched` holds."""
