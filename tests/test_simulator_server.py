@@ -161,7 +161,7 @@ def test_the_operator_ends_all_sessions(simulator: SimulatorServer) -> None:
         {"settings": []},
         {"settings": {"readin": "B"}},
         {"settings": {"reboot_duration": 300, "reading": "C"}},
-        {"settings": {"reboot_duration": 1}},
+        {"settings": {"reboot_duration": 4}},
         {"settings": {"reboot_duration": "long"}},
         {"settings": {"zone_offset": 99}},
         {"settings": {"zone_offset": "CET"}},
@@ -422,7 +422,7 @@ def test_the_process_serves_until_it_is_told_to_stop(
 
 
 def test_the_process_refuses_what_is_impossible() -> None:
-    command = [sys.executable, "-m", "tests.simulator", "--reboot-duration", "1"]
+    command = [sys.executable, "-m", "tests.simulator", "--reboot-duration", "0.5"]
     ended = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=PATIENCE)
     assert ended.returncode == 2
-    assert "reboot_duration: 1.0 seconds are less than" in ended.stderr
+    assert "reboot_duration: 0.5 seconds are less than" in ended.stderr

@@ -325,6 +325,19 @@ def test_two_reboots_in_the_same_second_have_two_starts() -> None:
     assert api.status()[0] == "2024-01-01 02:00:01"
 
 
+@pytest.mark.parametrize("reading", READINGS)
+def test_two_reboots_in_the_same_second_can_have_one_start(reading: str) -> None:
+    timing = Timing(cut_delay=0.1, boot_delay=0, reboot_duration=0.2)
+    api = Api(SoapSettings(reading=reading, unique_starts=False), timing)
+    seen = []
+    for _ in range(2):
+        api.reboot()
+        api.clock.advance(0.3)
+        seen.append(api.status())
+    end = "02:00:01" if reading == "B" else "02:00:00"
+    assert seen == [("2024-01-01 02:00:00", f"2024-01-01 {end}")] * 2
+
+
 # Sessions.
 
 
@@ -526,7 +539,8 @@ def test_an_interceptor_can_lose_the_answer_of_a_call_that_was_carried_out() -> 
 
 
 @pytest.mark.parametrize(
-    "settings", [{"reading": "C"}, {"session_lifetime": -1}, {"single_session": "yes"}]
+    "settings",
+    [{"reading": "C"}, {"session_lifetime": -1}, {"single_session": "yes"}, {"unique_starts": 0}],
 )
 def test_impossible_settings_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError)):

@@ -18,6 +18,7 @@ from tests.simulator.frontend import Interceptor, Response
 from tests.simulator.model import (
     Call,
     DataCentre,
+    HardReboot,
     Netboot,
     Server,
     UnknownNetboot,
@@ -62,18 +63,22 @@ class SoapSettings:
         session_lifetime: seconds from the login until the session expires; None for never. Holds
             for sessions that begin after it is set.
         extra_fields: whether netboots and statuses have a field of a type that no WSDL defines.
+        unique_starts: whether a reboot's start is moved on, by whole seconds, until no other
+            reboot of the server has it; if not, two of the same second look the same.
     """
 
     reading: str = "A-empty"
     single_session: bool = False
     session_lifetime: float | None = None
     extra_fields: bool = False
+    unique_starts: bool = True
 
     def __post_init__(self) -> None:
         if self.reading not in READINGS:
             raise ValueError(f"reading: one of {', '.join(READINGS)} is needed")
         check_flag("single_session", self.single_session)
         check_flag("extra_fields", self.extra_fields)
+        check_flag("unique_starts", self.unique_starts)
         if self.session_lifetime is not None:
             check_seconds("session_lifetime", self.session_lifetime)
 
@@ -250,19 +255,27 @@ class SoapFrontEnd:
         if not server.reported:
             return {"start": "", "end": ""}
         return {
-            "start": _date(server.reported[-1].start),
+            "start": _date(self._start(server.reported[-1])),
             "end": _date(self._reported_end(server)),
         }
 
     def _reported_end(self, server: Server) -> datetime | None:
         latest = server.reported[-1]
         if self.settings.reading == "A-empty":
-            return latest.end
+            return self._end(latest)
         if self.settings.reading == "A-previous":
-            return server.last_end
-        assert latest.start is not None, "a reported reboot has a start"
+            return self._end(server.last_over) if server.last_over else None
         # An estimate in whole seconds that is not shorter than the reboot.
-        return latest.start + timedelta(seconds=math.ceil(latest.timing.reboot_duration))
+        return self._start(latest) + timedelta(seconds=math.ceil(latest.timing.reboot_duration))
+
+    def _start(self, reboot: HardReboot) -> datetime:
+        start = reboot.unique_start if self.settings.unique_starts else reboot.start
+        assert start is not None, "a reported reboot has a start"
+        return start
+
+    def _end(self, reboot: HardReboot) -> datetime | None:
+        # A start that was moved on must not lie after its end.
+        return None if reboot.end is None else max(reboot.end, self._start(reboot))
 
 
 # What the API says of the model.
