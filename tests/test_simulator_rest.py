@@ -73,11 +73,11 @@ def signature(key: str, method: str, url: str, body: bytes, timestamp: str) -> s
 class Api:
     """A data centre of three servers, one of them another account's, and a client of its API."""
 
-    def __init__(self, timing: Timing = TIMING, **settings: Any) -> None:
+    def __init__(self, timing: Timing = TIMING, seed: int = 0, **settings: Any) -> None:
         self.clock = VirtualClock()
         servers = [*default_servers(), Server(FOREIGN, account=STRANGER)]
         accounts = [Account(NIC, "secret"), Account(STRANGER, "other")]
-        self.centre = DataCentre(self.clock, servers, accounts, timing=timing)
+        self.centre = DataCentre(self.clock, servers, accounts, timing=timing, seed=seed)
         self.front_end = RestFrontEnd(self.centre, RestSettings(**settings))
         self.credentials = self.front_end.credentials
         self.key = self.credentials.consumer_keys[CONSUMER_KEY]
@@ -779,12 +779,19 @@ def test_what_an_operator_asks_for_is_in_the_way_too(api: Api) -> None:
 def test_the_operator_needs_the_rest_api_for_that(api: Api) -> None:
     soap, both = SimulatorServer(SoapFrontEnd(api.centre)), SimulatorServer(api.front_end)
     document: dict[str, Any]
-    for document in ({"server": NAME, "reinstall": 1}, {"confirm_credential": True}):
+    for document in (
+        {"server": NAME, "reinstall": 1},
+        {"server": NAME, "stuck_task": "addVirtualMac"},
+        {"confirm_credential": True},
+    ):
         with pytest.raises(ControlError, match="the REST API is not there"):
             soap.control(**document)
     for document in (
         {"reinstall": 1},
         {"server": NAME, "reinstall": "long"},
+        {"stuck_task": "addVirtualMac"},
+        {"server": NAME, "stuck_task": True},
+        {"server": NAME, "stuck_task": ""},
         {"confirm_credential": 1},
         {"settings": {"outcome": "lost"}},
         {"settings": {"rate_limit": 0}},
@@ -801,13 +808,118 @@ def test_a_new_task_is_not_found_for_a_while(api: Api) -> None:
     path = f"{SERVER}/task/{task}"
     api.clock.advance(14)
     assert api.call("GET", path) == refusal(404, expected, "Client::NotFound")
-    assert api.get(f"{SERVER}/task") == []
+    assert api.get(f"{SERVER}/task") == [task]
     assert api.call("POST", f"{SERVER}/reboot")[0] == 400
     api.set(task_unseen_status=500)
     assert api.call("GET", path)[0] == 500
     api.clock.advance(1)
     assert api.status(task) == "todo"
     assert api.get(f"{SERVER}/task") == [task]
+
+
+def test_a_list_shows_what_was_true_a_while_ago(api: Api) -> None:
+    api.set(list_lag=30)
+    task = api.reboot()
+    seen: dict[str, list[int]] = {}
+    for moment in range(320):
+        listed = api.get(f"{SERVER}/task?function=hardReboot")
+        assert listed == ([task] if moment >= 30 else [])
+        for status in ("init", "todo", "doing", "done"):
+            if api.get(f"{SERVER}/task?status={status}"):
+                seen.setdefault(status, []).append(moment)
+        assert api.status(task) == api.centre.state()["tasks"][0]["status"]
+        api.clock.advance(1)
+    # In truth it is in todo after 10 seconds, begins after 20 and is done after 260.
+    assert {status: (at[0], at[-1]) for status, at in seen.items()} == {
+        "init": (30, 39),
+        "todo": (40, 49),
+        "doing": (50, 289),
+        "done": (290, 319),
+    }
+
+
+def test_a_list_that_is_late_forgets_late(api: Api) -> None:
+    api.set(list_lag=60, task_purged=30)
+    task = api.reboot()
+    api.clock.advance(260 + 30)
+    assert api.call("GET", f"{SERVER}/task/{task}")[0] == 404
+    api.clock.advance(59)
+    assert api.get(f"{SERVER}/task?status=done") == [task]
+    api.clock.advance(1)
+    assert api.get(f"{SERVER}/task") == []
+
+
+def test_a_list_that_is_late_shows_no_cancellation_before_its_time(api: Api) -> None:
+    api.key.rules = ALL_RULES
+    api.set(list_lag=15)
+    task = api.reboot()
+    api.clock.advance(15)
+    assert api.call("POST", f"{SERVER}/task/{task}/cancel") == (200, None)
+    assert api.get(f"{SERVER}/task?status=init") == [task]
+    api.clock.advance(14)
+    assert api.get(f"{SERVER}/task?status=todo") == [task]
+    api.clock.advance(1)
+    assert api.get(f"{SERVER}/task?status=cancelled") == [task]
+
+
+def test_a_task_that_is_stuck_is_in_nobodys_way(api: Api) -> None:
+    SimulatorServer(api.front_end).control(server=NAME, stuck_task="addVirtualMac")
+    api.clock.advance(10**6)
+    (stuck,) = api.get(f"{SERVER}/task?status=todo")
+    document = api.get(f"{SERVER}/task/{stuck}")
+    assert (document["function"], document["status"]) == ("addVirtualMac", "todo")
+    assert document["doneDate"] is None
+    task = api.reboot()
+    assert api.call("POST", f"{SERVER}/reboot")[1]["message"].startswith(f"Task {task} of type")
+    api.clock.advance(260)
+    assert (api.status(stuck), api.status(task), api.cuts()) == ("todo", "done", ["hd"])
+
+
+def test_a_second_reboot_can_be_accepted_and_cuts_once_more(api: Api) -> None:
+    api.set(refuses_second_reboot=False)
+    first = api.reboot()
+    api.clock.advance(100)
+    second = api.reboot()
+    assert (api.status(first), api.status(second)) == ("doing", "init")
+    api.clock.advance(260)
+    assert api.cuts() == ["hd", "hd"]
+    assert (api.status(first), api.status(second)) == ("done", "done")
+    SimulatorServer(api.front_end).control(server=NAME, reinstall=100)
+    status, error = api.call("POST", f"{SERVER}/reboot")
+    assert (status, error["message"].split(" with")[0][-15:]) == (400, "reinstallServer")
+
+
+def test_a_second_task_of_another_kind_is_refused_all_the_same(api: Api) -> None:
+    api.key.rules = ALL_RULES
+    api.set(refuses_second_reboot=False)
+    api.reboot()
+    assert api.call("POST", f"{SERVER}/reinstall")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("offset", "form", "start", "end"),
+    [
+        (0, "zone", "2024-01-01T01:00:00+01:00", "2024-01-01T01:04:20+01:00"),
+        (7200, "zone", "2024-01-01T03:00:00+01:00", "2024-01-01T03:04:20+01:00"),
+        (-7200.0, "no zone", "2023-12-31T23:00:00", "2023-12-31T23:04:20"),
+        (0, "null", None, None),
+    ],
+)
+def test_dates_of_tasks_can_be_wrong(
+    api: Api, offset: float, form: str, start: str | None, end: str | None
+) -> None:
+    api.set(date_offset=offset, date_form=form)
+    api.clock.utc_offset = 1
+    status, task = api.call("POST", f"{SERVER}/reboot")
+    assert (status, task["startDate"], task["lastUpdate"], task["doneDate"]) == (
+        *(200, start, start),
+        None,
+    )
+    api.clock.advance(260)
+    task = api.get(f"{SERVER}/task/{task['taskId']}")
+    assert (task["startDate"], task["lastUpdate"], task["doneDate"]) == (start, end, end)
+    assert api.centre.state()["tasks"][0]["accepted_at"] == 1000
+    assert api.get("/auth/currentCredential")["creation"] is not None
 
 
 def test_a_task_is_forgotten_after_its_end(api: Api) -> None:
@@ -837,6 +949,21 @@ def test_a_reboot_that_comes_to_nothing(api: Api, outcome: str, after_cut: bool)
     api.clock.advance(1000)
     assert len(api.centre.state()["power_cuts"]) == 1 + after_cut
     assert api.status(task) == outcome
+
+
+def test_a_reboot_that_comes_to_nothing_once(api: Api) -> None:
+    api.set(outcome="cancelled", outcome_comment="no operator", outcome_count=2)
+    tasks = []
+    for _ in range(3):
+        tasks.append(api.reboot())
+        api.clock.advance(300)
+    assert [api.status(task) for task in tasks] == ["cancelled", "cancelled", "done"]
+    assert api.get(f"{SERVER}/task/{tasks[2]}")["comment"] == ""
+    assert api.cuts() == ["hd"]
+    status, task = api.call("POST", f"/dedicated/server/{OTHER}/reboot")
+    api.clock.advance(300)
+    document = api.get(f"/dedicated/server/{OTHER}/task/{task['taskId']}")
+    assert (status, document["status"]) == (200, "cancelled")
 
 
 def test_a_task_that_never_finishes(api: Api) -> None:
@@ -1011,6 +1138,72 @@ def test_a_cut_that_is_shown_reaches_pages_as_late(api: Api) -> None:
     assert seen == ["poweron"] * 125 + ["poweroff"] * 60 + ["poweron"] * 15
 
 
+# Stale reads of one server.
+
+
+def test_an_answer_about_a_server_can_be_of_a_while_ago(api: Api) -> None:
+    api.set(read_lag=30)
+    before = api.get(SERVER)
+    api.put({"bootId": POWER_OFF, "rescueMail": "root@example.org"})
+    api.reboot()
+    seen = []
+    for moment in range(300):
+        if moment < 30:
+            assert api.get(SERVER) == before
+        seen.append((api.get(SERVER)["bootId"], api.get(SERVER)["powerState"]))
+        truth = api.centre.state()["servers"][NAME]
+        assert truth["netboot"]["id"] == POWER_OFF
+        api.clock.advance(1)
+    # In truth it is off after 228 seconds.
+    assert seen == [
+        *([(DISK, "poweron")] * 30),
+        *([(POWER_OFF, "poweron")] * 228),
+        *([(POWER_OFF, "poweroff")] * 42),
+    ]
+
+
+def test_a_stale_answer_never_shows_what_never_was(api: Api) -> None:
+    api.set(read_lag=30)
+    for netboot in (RESCUE, DISK, POWER_OFF):
+        api.put({"bootId": netboot})
+        api.clock.advance(20)
+    # Changes at 0, 20 and 40; it is 60.
+    seen = []
+    for _ in range(40):
+        seen.append(api.get(SERVER)["bootId"])
+        api.clock.advance(1)
+    assert seen == [DISK] * 10 + [POWER_OFF] * 30
+
+
+@pytest.mark.parametrize(
+    ("stale_reads", "seed", "stale"),
+    [
+        ("all", 0, [True, True, True, True]),
+        ("alternating", 0, [True, False, True, False]),
+        ("random", 0, [False, False, True, True]),
+        ("random", 1, [True, False, False, True]),
+    ],
+)
+def test_which_answers_are_stale(stale_reads: str, seed: int, stale: list[bool]) -> None:
+    api = Api(seed=seed, read_lag=30, stale_reads=stale_reads)
+    api.put({"bootId": RESCUE})
+    other = f"/dedicated/server/{OTHER}"
+    assert api.call("PUT", other, {"bootId": RESCUE})[0] == 200
+    assert [api.get(SERVER)["bootId"] == DISK for _ in stale] == stale
+    if stale_reads == "alternating":
+        assert [api.get(other)["bootId"] for _ in range(2)] == [DISK, RESCUE]
+    api.clock.advance(30)
+    assert [api.get(SERVER)["bootId"] for _ in stale] == [RESCUE] * 4
+
+
+def test_pages_and_answers_about_one_server_have_ages_of_their_own(api: Api) -> None:
+    api.set(read_lag=10, cache_age=100)
+    api.put({"bootId": RESCUE})
+    api.clock.advance(10)
+    assert (api.get(SERVER)["bootId"], page(api)["bootId"]) == (RESCUE, DISK)
+    assert api.get(f"{SERVER}/boot/{RESCUE}")["bootId"] == RESCUE
+
+
 # Limits, interceptors, the record.
 
 
@@ -1088,6 +1281,14 @@ def test_calls_are_recorded_and_secrets_are_not(api: Api) -> None:
         {"task_purged": -1},
         {"task_conflict_status": 200},
         {"outcome": "doing"},
+        {"outcome_count": 0},
+        {"list_lag": -1},
+        {"read_lag": 3601},
+        {"stale_reads": "some"},
+        {"refuses_second_reboot": 0},
+        {"date_offset": "late"},
+        {"date_offset": float("-inf")},
+        {"date_form": "UTC"},
         {"after_cut": 1},
         {"rate_limit": 0},
         {"rate_limit": True},

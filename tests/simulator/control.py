@@ -9,9 +9,10 @@ A document (a JSON object) has any of these keys; they are carried out in this o
     netboot       id that "server" shall boot next
     hard_reboot   true: "server" is rebooted
     reinstall     seconds that a task reinstallServer of "server" lasts; nothing happens to it
+    stuck_task    name of a function: a task of "server" stays in todo for ever, in nobody's way
     confirm_credential  true: every consumer key that waits for its owner is confirmed
 
-The last two need the REST API.
+The last three need the REST API.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from tests.simulator.model import (
 from tests.simulator.rest import RestFrontEnd
 
 _FLAGS = ("hard_reboot", "end_sessions", "confirm_credential")
-_KEYS = {"server", "settings", "netboot", "reinstall", *_FLAGS}
+_OF_REST = ("reinstall", "stuck_task", "confirm_credential")
+_KEYS = {"server", "settings", "netboot", *_OF_REST, *_FLAGS}
 _CLOCK_SETTINGS = {"provider_offset": "offset", "zone_offset": "utc_offset"}
 _MAX_ZONE_OFFSET = 14  # hours
 
@@ -51,6 +53,7 @@ class _Order:
     netboot_id: int | None
     hard_reboot: bool
     reinstall: float | None
+    stuck_task: str | None
     end_sessions: bool
     confirm_credential: bool
     rest: RestFrontEnd | None
@@ -78,9 +81,13 @@ def _check(
     reinstall = document.get("reinstall")
     if reinstall is not None:
         check_seconds("reinstall", reinstall)
+    stuck_task = document.get("stuck_task")
+    if stuck_task is not None and not (isinstance(stuck_task, str) and stuck_task):
+        raise TypeError("stuck_task: the name of a function is needed")
     server = data_centre.server(document["server"]) if "server" in document else None
     hard_reboot, netboot_id = document.get("hard_reboot", False), document.get("netboot")
-    about_server = hard_reboot or netboot_id is not None or reinstall is not None
+    others = (netboot_id, reinstall, stuck_task)
+    about_server = hard_reboot or any(each is not None for each in others)
     if server is None and about_server:
         raise ValueError("server: the name of a server is needed")
     if server is not None and netboot_id is not None:
@@ -94,6 +101,7 @@ def _check(
         netboot_id,
         hard_reboot,
         reinstall,
+        stuck_task,
         document.get("end_sessions", False),
         document.get("confirm_credential", False),
         _rest(front_ends, document),
@@ -123,14 +131,16 @@ def _carry_out(data_centre: DataCentre, order: _Order) -> None:
 def _carry_out_in_rest(rest: RestFrontEnd, order: _Order) -> None:
     if order.server is not None and order.reinstall is not None:
         rest.tasks.reinstall(order.server.name, by=OPERATOR, seconds=order.reinstall)
+    if order.server is not None and order.stuck_task is not None:
+        rest.tasks.get_stuck(order.server.name, order.stuck_task, by=OPERATOR)
     if order.confirm_credential:
         rest.confirm_all()
 
 
 def _rest(front_ends: Sequence[FrontEnd], document: Mapping[str, Any]) -> RestFrontEnd | None:
     rest = next((f for f in front_ends if isinstance(f, RestFrontEnd)), None)
-    if rest is None and ("reinstall" in document or "confirm_credential" in document):
-        raise ValueError("reinstall, confirm_credential: the REST API is not there")
+    if rest is None and any(key in document for key in _OF_REST):
+        raise ValueError(f"{', '.join(_OF_REST)}: the REST API is not there")
     return rest
 
 

@@ -281,8 +281,9 @@ class DataCentre:
         seed: int = 0,
         call_log: int = 10_000,
     ) -> None:
-        """`seed` makes the session keys; `call_log` is how many calls are kept."""
+        """`seed` makes whatever is random; `call_log` is how many calls are kept."""
         self.clock = clock
+        self.seed = seed
         self.lock = threading.RLock()
         self.timing = timing or Timing()
         servers = default_servers() if servers is None else servers

@@ -11,11 +11,12 @@ import binascii
 import hashlib
 import html
 import itertools
+import random
 import uuid
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any, Callable
 from urllib.parse import unquote
 
@@ -33,10 +34,12 @@ from tests.simulator.model import (
 from tests.simulator.rest_auth import Caller, Credentials, default_credentials
 from tests.simulator.rest_tasks import OUTCOMES, STATUSES, Ending, Task, Tasks
 from tests.simulator.rest_wire import (
+    DATE_FORMS,
     ApiError,
     Request,
     answer,
     bad_request,
+    date,
     not_found,
     wrong_type,
 )
@@ -46,6 +49,7 @@ ROOT = "/1.0"
 """Where the API is below the simulator's own URL."""
 
 BOOT_TYPES = ("harddisk", "internal", "network", "power", "rescue")
+STALE_READS = ("all", "alternating", "random")
 MAX_CACHE_AGE = 3600.0  # seconds
 MAX_PAGE = 5000  # objects
 
@@ -67,12 +71,25 @@ class RestSettings:
         current_credential_granted: whether a key may ask about itself without a rule for that.
         any_credential_told: whether a key that is not valid may ask about itself.
         cache_age: how old the pages of whole objects are, MAX_CACHE_AGE at most.
-        task_unseen: for how long a new task is not found.
+        list_lag: how old what a list of tasks shows is: a new task is missing for so long, and a
+            task is listed with the status that it had then. Below 60 s, as far as is known.
+        read_lag: how old a stale answer about a server is, MAX_CACHE_AGE at most; the provider's
+            replicas are believed to be below 30 s.
+        stale_reads: which of the answers about a server are stale: all; alternating, the first of
+            each server being so; random, one in two, as the data centre's seed has it.
+        task_unseen: for how long a new task is not found by its number. The provider's own client
+            bears with that for 300 s.
         task_unseen_status: what it is answered with meanwhile, 404 or 500.
         task_purged: how long after its end a task is forgotten; None for never.
         task_conflict_status: what a second task is answered with, 400 or 409.
+        refuses_second_reboot: whether a reboot under way is in the way of another one (which is
+            likely, but nobody has seen it); if not, both cut the power.
+        date_offset: by how much the dates of tasks are too late; negative for too early.
+        date_form: how they are written, one of DATE_FORMS.
         outcome: how reboots that are asked for end (done, cancelled, customerError, ovhError). One
             that is not done ends when the power should be cut, and it is cut only if `after_cut`.
+        outcome_count: for how many reboots of each server, from the first that is asked for, the
+            outcome is so; None for all. Those that follow are done.
         outcome_comment: what such a task says at its end.
         never_finishes: reboots are carried out, but their tasks go on for ever.
         cut_shown: whether powerState is poweroff between a reboot's power cut and its boot.
@@ -87,11 +104,18 @@ class RestSettings:
     current_credential_granted: bool = True
     any_credential_told: bool = False
     cache_age: float = 0.0
+    list_lag: float = 0.0
+    read_lag: float = 0.0
+    stale_reads: str = "all"
     task_unseen: float = 0.0
     task_unseen_status: int = 404
     task_purged: float | None = None
     task_conflict_status: int = 400
+    refuses_second_reboot: bool = True
+    date_offset: float = 0.0
+    date_form: str = "zone"
     outcome: str = "done"
+    outcome_count: int | None = None
     outcome_comment: str = ""
     after_cut: bool = False
     never_finishes: bool = False
@@ -101,23 +125,28 @@ class RestSettings:
     public_url: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("timestamp_skew", "cache_age", "task_unseen"):
+        for name in ("timestamp_skew", "cache_age", "list_lag", "read_lag", "task_unseen"):
             check_seconds(name, getattr(self, name))
+        check_seconds("date_offset", abs(self.date_offset))
         for name in ("task_purged", "retry_after"):
             if getattr(self, name) is not None:
                 check_seconds(name, getattr(self, name))
         for name in ("error_codes", "current_credential_granted", "any_credential_told"):
             check_flag(name, getattr(self, name))
-        for name in ("after_cut", "never_finishes", "cut_shown"):
+        for name in ("refuses_second_reboot", "after_cut", "never_finishes", "cut_shown"):
             check_flag(name, getattr(self, name))
         _check_choice("signature_status", self.signature_status, (400, 403))
         _check_choice("task_unseen_status", self.task_unseen_status, (404, 500))
         _check_choice("task_conflict_status", self.task_conflict_status, (400, 409))
+        _check_choice("stale_reads", self.stale_reads, STALE_READS)
+        _check_choice("date_form", self.date_form, DATE_FORMS)
         _check_choice("outcome", self.outcome, OUTCOMES)
-        if self.cache_age > MAX_CACHE_AGE:
-            raise ValueError(f"cache_age: at most {MAX_CACHE_AGE} seconds")
-        if self.rate_limit is not None and not _is_positive(self.rate_limit):
-            raise ValueError("rate_limit: a number of requests is needed")
+        for name in ("cache_age", "read_lag"):
+            if getattr(self, name) > MAX_CACHE_AGE:
+                raise ValueError(f"{name}: at most {MAX_CACHE_AGE} seconds")
+        for name in ("rate_limit", "outcome_count"):
+            if getattr(self, name) is not None and not _is_positive(getattr(self, name)):
+                raise ValueError(f"{name}: a number above 0 is needed")
 
 
 def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
@@ -193,6 +222,9 @@ class RestFrontEnd:
         self.credentials = credentials or default_credentials(self._owner)
         self.tasks = Tasks(data_centre)
         self._past = _Past()
+        self._reads: Counter[str] = Counter()
+        self._reboots: Counter[str] = Counter()
+        self._random = random.Random(data_centre.seed)
         self._recent: dict[str, deque[float]] = defaultdict(deque)
         self._answers = itertools.count(1)
         self._routes: dict[tuple[str, int], list[tuple[list[str], _Route]]] = defaultdict(list)
@@ -407,7 +439,15 @@ class RestFrontEnd:
         )
 
     def _get_server(self, context: _Context) -> Response:
-        return answer(self._document(self._server(context)))
+        server, settings = self._server(context), self.settings
+        self._reads[server.name] += 1
+        stale = {
+            "all": True,
+            "alternating": self._reads[server.name] % 2 == 1,
+            "random": self._random.random() < 0.5,
+        }
+        age = settings.read_lag if stale[settings.stale_reads] else 0.0
+        return answer(self._document_at(self.data_centre.clock.monotonic() - age, server))
 
     def _put_server(self, context: _Context) -> Response:
         server, changes = self._server(context), context.request.document()
@@ -457,22 +497,35 @@ class RestFrontEnd:
 
     def _reboot(self, context: _Context) -> Response:
         server = self._server(context)
-        self._check_idle(server)
         settings = self.settings
-        ending = Ending(settings.outcome, settings.outcome_comment, settings.never_finishes)
-        task = self.tasks.reboot(
-            server.name, by=context.caller.name, ending=ending, after_cut=settings.after_cut
+        self._check_idle(server, reboots_too=settings.refuses_second_reboot)
+        self._reboots[server.name] += 1
+        over = settings.outcome_count is not None and (
+            self._reboots[server.name] > settings.outcome_count
         )
-        return answer(task.document(self.data_centre.clock, "init"))
+        outcome = Ending() if over else Ending(settings.outcome, settings.outcome_comment)
+        task = self.tasks.reboot(
+            server.name,
+            by=context.caller.name,
+            ending=replace(outcome, never=settings.never_finishes),
+            after_cut=settings.after_cut,
+        )
+        return self._answer_with_task(task, "init")
 
     def _reinstall(self, context: _Context) -> Response:
         server = self._server(context)
         self._check_idle(server)
         task = self.tasks.reinstall(server.name, by=context.caller.name, seconds=_REINSTALLATION)
-        return answer(task.document(self.data_centre.clock, "init"))
+        return self._answer_with_task(task, "init")
 
-    def _check_idle(self, server: Server) -> None:
-        task = self.tasks.unfinished(server.name)
+    def _answer_with_task(self, task: Task, status: str | None = None) -> Response:
+        clock, settings = self.data_centre.clock, self.settings
+        write = partial(date, clock, offset=settings.date_offset, form=settings.date_form)
+        return answer(task.document(clock.monotonic(), write, status))
+
+    def _check_idle(self, server: Server, *, reboots_too: bool = True) -> None:
+        tasks = self.tasks.unfinished(server.name)
+        task = next((task for task in tasks if reboots_too or task.reboot is None), None)
         if task is None:
             return
         status = self.settings.task_conflict_status
@@ -489,20 +542,20 @@ class RestFrontEnd:
         server, query = self._server(context), context.request.query
         function, status = query.get("function"), query.get("status")
         _check_enumeration("status", status, STATUSES)
-        now = self.data_centre.clock.monotonic()
+        then = self.data_centre.clock.monotonic() - self.settings.list_lag
         return answer(
             [
                 task.id
                 for task in self.tasks.of_server(server.name).values()
-                if function in (None, task.function)
-                and status in (None, task.status(now))
-                and not self._is_too_new(task, now)
-                and not self._is_purged(task, now)
+                if task.accepted_at <= then
+                and function in (None, task.function)
+                and status in (None, task.status(then))
+                and not self._is_purged(task, then)
             ]
         )
 
     def _get_task(self, context: _Context) -> Response:
-        return answer(self._task(context).document(self.data_centre.clock))
+        return self._answer_with_task(self._task(context))
 
     def _cancel(self, context: _Context) -> Response:
         task = self._task(context)
@@ -516,14 +569,11 @@ class RestFrontEnd:
         task, now = self.tasks.of_server(server.name).get(task_id), self.data_centre.settle()
         if task is None or self._is_purged(task, now):
             raise not_found("taskId", task_id)
-        if self._is_too_new(task, now):
+        if now - task.accepted_at < self.settings.task_unseen:
             if self.settings.task_unseen_status == 500:
                 raise ApiError(500, "Server::InternalServerError", "Internal server error")
             raise not_found("taskId", task_id)
         return task
-
-    def _is_too_new(self, task: Task, now: float) -> bool:
-        return now - task.accepted_at < self.settings.task_unseen
 
     def _is_purged(self, task: Task, now: float) -> bool:
         purged, ended = self.settings.task_purged, task.ended_at

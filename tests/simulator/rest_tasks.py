@@ -7,18 +7,20 @@ has a task, whoever asked for it.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Callable, Optional
 
-from tests.simulator.clock import Clock
 from tests.simulator.model import DataCentre, HardReboot
-from tests.simulator.rest_wire import date
 
 STATUSES = ("init", "todo", "doing", "done", "cancelled", "customerError", "ovhError")
 OPEN_STATUSES = ("init", "todo", "doing")
 OUTCOMES = ("done", "cancelled", "customerError", "ovhError")
 
 _FIRST_ID = 500_000_001
+
+WriteDate = Callable[[Optional[float]], Optional[str]]
+"""How a moment (seconds of the clock; None if it is not yet) is written."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Task:
 
     Attributes:
         accepted_at: in seconds of the clock, as all moments.
-        reboot: the hard reboot that it is; None for a task that does nothing but last `seconds`.
+        reboot: the hard reboot that it is; None for a task that does nothing but last `seconds`,
+            half of them in the queue.
+        in_the_way: whether no other task is accepted before its end.
     """
 
     id: int
@@ -52,6 +56,7 @@ class Task:
     accepted_at: float
     reboot: HardReboot | None = None
     seconds: float = 0.0
+    in_the_way: bool = True
     ending: Ending = field(default_factory=Ending)
     cancelled_at: float | None = None
 
@@ -85,9 +90,8 @@ class Task:
         queue = self.reboot.timing.queue_delay if self.reboot else 0.0
         return "init" if now < self.accepted_at + queue / 2 else "todo"
 
-    def document(self, clock: Clock, status: str | None = None) -> dict[str, Any]:
+    def document(self, now: float, write: WriteDate, status: str | None = None) -> dict[str, Any]:
         """What the API says of it; `status`: instead of its own."""
-        now = clock.monotonic()
         ended = self.ended_at if _reached(self.ended_at, now) else None
         begun = self.begun_at if _reached(self.begun_at, now) else None
         updated = ended if ended is not None else begun
@@ -96,9 +100,9 @@ class Task:
             "function": self.function,
             "status": status or self.status(now),
             "comment": self.ending.comment if ended is not None else "",
-            "startDate": date(clock, self.accepted_at),
-            "lastUpdate": date(clock, self.accepted_at if updated is None else updated),
-            "doneDate": date(clock, ended),
+            "startDate": write(self.accepted_at),
+            "lastUpdate": write(self.accepted_at if updated is None else updated),
+            "doneDate": write(ended),
             "needSchedule": False,
             "note": None,
             "plannedInterventionId": None,
@@ -137,12 +141,12 @@ class Tasks:
         tasks = reversed(self._of_server[reboot.server].values())
         return next(task for task in tasks if task.reboot is reboot)
 
-    def unfinished(self, server: str) -> Task | None:
-        """A task of the server that is queued or under way, if there is one."""
+    def unfinished(self, server: str) -> list[Task]:
+        """The tasks of the server that are queued or under way and in the way of others."""
         now = self._data_centre.clock.monotonic()
         tasks = [t for t in self._open.get(server, ()) if t.status(now) in OPEN_STATUSES]
         self._open[server] = tasks
-        return tasks[0] if tasks else None
+        return tasks
 
     def reboot(self, server: str, *, by: str, ending: Ending, after_cut: bool) -> Task:
         """Accept a hard reboot of the server; the power is cut if `after_cut`, or if it is done."""
@@ -152,9 +156,15 @@ class Tasks:
         return task
 
     def reinstall(self, server: str, *, by: str, seconds: float) -> Task:
-        """Accept a task that lasts `seconds`, half of them in the queue, and reboots nothing."""
+        """Accept a task that lasts `seconds`, is in the way of others and reboots nothing."""
         now = self._data_centre.settle()
         return self._add(Task(next(self._ids), server, "reinstallServer", by, now, seconds=seconds))
+
+    def get_stuck(self, server: str, function: str, *, by: str) -> Task:
+        """Accept a task that stays in todo for ever, in nobody's way."""
+        now = self._data_centre.settle()
+        task = Task(next(self._ids), server, function, by, now, seconds=math.inf, in_the_way=False)
+        return self._add(task)
 
     def cancel(self, task: Task) -> bool:
         """End a task that has not begun; returns whether it could be."""
@@ -186,7 +196,8 @@ class Tasks:
 
     def _add(self, task: Task) -> Task:
         self._of_server.setdefault(task.server, {})[task.id] = task
-        self._open.setdefault(task.server, []).append(task)
+        if task.in_the_way:
+            self._open.setdefault(task.server, []).append(task)
         return task
 
 

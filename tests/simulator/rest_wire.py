@@ -12,6 +12,9 @@ from urllib.parse import parse_qsl, unquote
 from tests.simulator.clock import Clock
 from tests.simulator.frontend import Response
 
+DATE_FORMS = ("zone", "no zone", "null")
+"""How a date is written: with its zone, without, or not at all."""
+
 _REASONS = {
     400: "Bad Request",
     401: "Unauthorized",
@@ -134,9 +137,16 @@ def answer(document: Any, status: int = 200, headers: Mapping[str, str] | None =
     return Response(status, {**kind, **(headers or {})}, body)
 
 
-def date(clock: Clock, moment: float | None) -> str | None:
-    """`moment` (seconds of the clock) as the API writes it: local time with its zone."""
-    if moment is None:
+def date(
+    clock: Clock, moment: float | None, *, offset: float = 0.0, form: str = DATE_FORMS[0]
+) -> str | None:
+    """`moment` (seconds of the clock) as the API writes it: local time with its zone.
+
+    `offset` is by how many seconds it is too late; `form` is one of DATE_FORMS.
+    """
+    if moment is None or form == "null":
         return None
-    zone = timezone(timedelta(hours=clock.utc_offset))
-    return clock.local_at(moment).replace(tzinfo=zone).isoformat()
+    local = clock.local_at(moment + offset)
+    if form == "zone":
+        local = local.replace(tzinfo=timezone(timedelta(hours=clock.utc_offset)))
+    return local.isoformat()
