@@ -21,6 +21,8 @@ from typing import Any, Callable
 from tests.simulator import (
     APPLICATION_KEY,
     APPLICATION_SECRET,
+    CLIENT_ID,
+    CLIENT_SECRET,
     CONSUMER_KEY,
     Account,
     AnswerLost,
@@ -429,6 +431,22 @@ class RestBackend(Backend):
             "login": APPLICATION_KEY,
             "passwd": APPLICATION_SECRET,
             "consumer_key": CONSUMER_KEY,
+            "api_url": f"{self.simulator.url}/1.0",
+        }
+
+
+class OAuth2Backend(RestBackend):
+    """The REST API, with a service account."""
+
+    name = "oauth2"
+    title = "The REST API, with a service account"
+    secrets = (CLIENT_SECRET,)
+    demo_options = Backend.demo_options
+
+    def keys(self) -> dict[str, Any]:
+        return {
+            "login": CLIENT_ID,
+            "passwd": CLIENT_SECRET,
             "api_url": f"{self.simulator.url}/1.0",
         }
 

@@ -392,6 +392,14 @@ def test_an_account_has_its_own_servers_only() -> None:
         centre.server_of(mine, "theirs")
 
 
+def test_choosing_a_netboot_removes_a_script() -> None:
+    site = Site()
+    site.server.boot_script = "#!ipxe"
+    assert site.until(0)["boot_script"] == "#!ipxe"
+    site.choose(RESCUE)
+    assert site.until(0)["boot_script"] == ""
+
+
 def test_a_server_begins_with_the_first_of_its_netboots() -> None:
     netboots = (Netboot(28, "rescue-pro", "rescue", state="inactive"), Netboot(7, "hd", "harddisk"))
     server = Server("ns1", netboots=netboots)

@@ -27,7 +27,13 @@ from tests.simulator import (
     CLIENT_ID,
     CLIENT_SECRET,
     CONSUMER_KEY,
+    FENCING_ACTIONS,
     FENCING_RULES,
+    INTERNAL_RESCUE,
+    IPXE_SHELL,
+    OLD_RESCUE,
+    WINDOWS_RESCUE,
+    WINPE,
     Account,
     AnswerLost,
     Application,
@@ -272,6 +278,15 @@ def test_the_signature_covers_method_url_and_body(
     assert json.loads(api.send(method, path, good, body).body) == BAD_SIGNATURE[1]
 
 
+def test_a_clock_that_jumps_makes_any_call_too_late(api: Api) -> None:
+    assert api.call("GET", SERVER)[0] == 200
+    headers = api.headers("GET", SERVER)
+    api.clock.offset += 31
+    response = api.send("GET", SERVER, headers)
+    assert (response.status, json.loads(response.body)) == OUT_OF_TIME
+    assert api.call("GET", SERVER)[0] == 200
+
+
 def test_a_timestamp_may_differ_a_little(api: Api) -> None:
     headers = api.headers("GET", SERVER)
     api.clock.advance(30)
@@ -496,7 +511,7 @@ def test_a_key_is_for_an_application(api: Api) -> None:
 
 def test_a_service_account_fences(api: Api) -> None:
     status, given = api.token()
-    assert (status, given["token_type"], given["expires_in"]) == (200, "Bearer", 3600)
+    assert (status, given["token_type"], given["expires_in"]) == (200, "Bearer", 3599)
     token = given["access_token"]
     assert api.bearer("GET", "/dedicated/server", token) == (200, [NAME, OTHER])
     assert api.bearer("POST", f"{SERVER}/reboot", token)[0] == 200
@@ -515,7 +530,9 @@ def test_a_service_account_without_its_secret(api: Api) -> None:
 
 def test_a_token_expires(api: Api) -> None:
     api.credentials.service_accounts[CLIENT_ID].token_lifetime = 10
-    token = api.token()[1]["access_token"]
+    given = api.token()[1]
+    token = given["access_token"]
+    assert given["expires_in"] == 10
     api.clock.advance(9)
     assert api.bearer("GET", SERVER, token)[0] == 200
     api.clock.advance(1)
@@ -547,6 +564,61 @@ def test_a_service_account_acts_where_it_is_granted(api: Api) -> None:
     assert api.bearer("GET", f"/dedicated/server/{FOREIGN}", token) == NO_SERVICE
     assert api.bearer("GET", "/me", token)[0] == 403
     assert api.centre.state()["tasks"] == []
+
+
+CHECK = f"/iam/resource/urn%3Av1%3Aeu%3Aresource%3AdedicatedServer%3A{NAME}/authorization/check"
+
+
+def check(api: Api, document: object, path: str = CHECK) -> Answer:
+    token = api.token()[1]["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    response = api.send("POST", path, headers, json.dumps(document).encode(), root="/v2")
+    return response.status, json.loads(response.body)
+
+
+def test_a_service_account_can_ask_what_it_may_do(api: Api) -> None:
+    reboot, get = "dedicatedServer:apiovh:reboot", "dedicatedServer:apiovh:get"
+    assert api.get(SERVER)["iam"]["urn"] in CHECK.replace("%3A", ":")
+    account = api.credentials.service_accounts[CLIENT_ID]
+    for grants, may in (
+        ({NAME: FENCING_ACTIONS}, [reboot, get]),
+        ({NAME: [get], OTHER: FENCING_ACTIONS}, [get]),
+        ({}, []),
+    ):
+        account.grants = grants
+        may_not = [action for action in (reboot, get) if action not in may]
+        assert check(api, {"actions": [reboot, get]}) == (
+            200,
+            {"authorizedActions": may, "unauthorizedActions": may_not},
+        )
+    assert api.centre.state()["tasks"] == []
+    assert "POST /iam/resource/{resourceURN}/authorization/check" in [
+        call["operation"] for call in api.centre.state()["calls"]
+    ]
+
+
+def test_what_cannot_be_asked_of_it(api: Api) -> None:
+    for document in ({}, {"actions": "reboot"}, {"actions": [1]}):
+        assert check(api, document)[0] == 400
+    for path in (CHECK.replace(NAME, FOREIGN), CHECK.replace("dedicatedServer", "vps")):
+        assert check(api, {"actions": []}, path) == NO_SERVICE
+    api.set(authorization_check_granted=False)
+    status, error = check(api, {"actions": []})
+    assert (status, error["message"]) == (403, "User not granted for this request")
+    assert api.bearer("GET", SERVER, api.token()[1]["access_token"])[0] == 200
+
+
+def test_the_api_has_another_name(api: Api) -> None:
+    url, timestamp = f"http://simulator:1234/v1{SERVER}", str(int(api.clock.time()))
+    headers = {
+        **api.headers("GET", SERVER),
+        "X-Ovh-Signature": signature(CONSUMER_KEY, "GET", url, b"", timestamp),
+    }
+    response = api.send("GET", SERVER, headers, root="/v1")
+    assert (response.status, json.loads(response.body)) == (200, api.get(SERVER))
+    assert api.send("GET", SERVER, headers).status == 400
+    api.key.rules = (Rule("GET", "/dedicated/server"),)
+    assert json.loads(api.send("GET", SERVER, headers, root="/v1").body) == NOT_GRANTED[1]
 
 
 def test_a_service_account_without_grants_has_no_list(api: Api) -> None:
@@ -620,8 +692,6 @@ def test_a_rescue_mail_can_be_taken_back(api: Api, empty: str | None) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"bootId": 4711},
-        {"bootId": 22},
         {"bootId": "1"},
         {"bootId": True},
         {"bootId": None},
@@ -642,6 +712,67 @@ def test_a_change_that_is_wrong_in_part_changes_nothing(api: Api, changes: Any) 
     assert api.centre.state()["netboot_changes"] == []
 
 
+@pytest.mark.parametrize("netboot", [4711, 22])
+def test_a_netboot_that_is_not_offered(api: Api, netboot: int) -> None:
+    before = api.get(SERVER)
+    assert api.put({"rescueSshKey": "ssh-rsa A", "bootId": netboot}) == refusal(
+        404,
+        f"Netboot id {netboot} is not valid, must be on list : 1, 1122, 1140, 1155, 230242,"
+        " 203323, 95083",
+        "Client::NotFound",
+    )
+    assert api.get(SERVER) == before
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name"), [("refuses_mail", "rescueMail"), ("refuses_key", "rescueSshKey")]
+)
+def test_a_change_with_something_that_is_not_liked_is_refused_whole(
+    api: Api, attribute: str, name: str
+) -> None:
+    setattr(api.server, attribute, True)
+    status, error = api.put({"bootId": RESCUE, name: "something"})
+    assert (status, error["class"]) == (400, "Client::BadRequest")
+    assert name in error["message"]
+    assert (api.get(SERVER)["bootId"], api.get(SERVER)[name]) == (DISK, None)
+    assert api.put({"bootId": RESCUE, name: None}) == (200, None)
+    assert api.centre.state()["servers"][NAME]["netboot"]["id"] == RESCUE
+
+
+def test_a_script_takes_the_place_of_the_netboot_until_one_is_chosen(api: Api) -> None:
+    api.server.boot_script = "#!ipxe"
+    said = api.get(SERVER)
+    assert (said["bootId"], said["bootScript"]) == (None, "#!ipxe")
+    assert api.centre.state()["servers"][NAME]["boot_script"] == "#!ipxe"
+    api.reboot()
+    api.clock.advance(260)
+    assert api.cuts() == ["hd"]
+    assert api.put({"rescueMail": "root@example.org"})[0] == 200
+    assert api.get(SERVER)["bootScript"] == "#!ipxe"
+    assert api.put({"bootId": RESCUE})[0] == 200
+    said = api.get(SERVER)
+    assert (said["bootId"], said["bootScript"]) == (RESCUE, None)
+    assert api.centre.state()["servers"][NAME]["boot_script"] == ""
+    assert api.put({"bootScript": "#!ipxe"})[0] == 200
+    assert api.get(SERVER)["bootId"] is None
+
+
+def test_a_server_that_is_blocked_is_not_rebooted(api: Api) -> None:
+    api.server.state = "hacked"
+    assert api.get(SERVER)["state"] == "hacked"
+    api.reboot()
+    api.clock.advance(260)
+    api.server.state = "hackedBlocked"
+    status, error = api.call("POST", f"{SERVER}/reboot")
+    assert (status, error["class"], "hacked" in error["message"]) == (
+        403,
+        "Client::Forbidden",
+        True,
+    )
+    assert (api.get(SERVER)["state"], api.put({"bootId": RESCUE})[0]) == ("hackedBlocked", 200)
+    assert len(api.centre.state()["tasks"]) == 1
+
+
 def test_a_body_that_is_not_json(api: Api) -> None:
     body = b"bootId=1"
     response = api.send("PUT", SERVER, api.headers("PUT", SERVER, body), body)
@@ -649,8 +780,8 @@ def test_a_body_that_is_not_json(api: Api) -> None:
 
 
 def test_netboots(api: Api) -> None:
-    assert api.get(f"{SERVER}/boot") == [1, 1122, 1140, 1155, 230242, 95083]
-    assert api.get(f"{SERVER}/boot?bootType=rescue") == [1122, 1140, 1155, 230242]
+    assert api.get(f"{SERVER}/boot") == [1, 1122, 1140, 1155, 230242, 203323, 95083]
+    assert api.get(f"{SERVER}/boot?bootType=rescue") == [1122, 1140, 1155, 230242, 203323]
     assert api.get(f"{SERVER}/boot?bootType=power") == [POWER_OFF]
     assert api.get(f"{SERVER}/boot?bootType=network") == []
     assert api.get(f"{SERVER}/boot/{POWER_OFF}") == {
@@ -664,6 +795,44 @@ def test_netboots(api: Api) -> None:
     )
     assert api.call("GET", f"{SERVER}/boot/hd")[0] == 400
     assert api.call("GET", f"{SERVER}/boot?bootType=disk")[0] == 400
+
+
+def test_rescue_systems_and_what_is_called_so(api: Api) -> None:
+    others = (OLD_RESCUE, WINDOWS_RESCUE, WINPE, INTERNAL_RESCUE)
+    api.server.netboots = (*default_netboots(), *others)
+    of_rescue = api.get(f"{SERVER}/boot?bootType=rescue")
+    assert IPXE_SHELL.id in of_rescue and INTERNAL_RESCUE.id not in of_rescue
+    assert {netboot.id for netboot in others[:3]} < set(of_rescue)
+    assert api.get(f"{SERVER}/boot/{IPXE_SHELL.id}")["description"] == "iPXE shell"
+    internal = api.get(f"{SERVER}/boot/{INTERNAL_RESCUE.id}")
+    assert (internal["bootType"], internal["kernel"]) == ("internal", "rescue-customer")
+    api.put({"bootId": INTERNAL_RESCUE.id})
+    api.reboot()
+    api.clock.advance(260)
+    assert api.cuts() == ["rescue-customer"]
+
+
+def test_a_netboot_that_nobody_can_describe_can_be_chosen(api: Api) -> None:
+    api.server.netboots += (replace(OLD_RESCUE, description_status=500),)
+    assert OLD_RESCUE.id in api.get(f"{SERVER}/boot?bootType=rescue")
+    status, error = api.call("GET", f"{SERVER}/boot/{OLD_RESCUE.id}")
+    assert (status, error["class"]) == (500, "Server::InternalServerError")
+    assert api.call("GET", f"{SERVER}/boot/{RESCUE}")[0] == 200
+    assert api.put({"bootId": OLD_RESCUE.id}) == (200, None)
+
+
+def test_a_server_stays_on_a_netboot_that_was_retired(api: Api) -> None:
+    retired = OLD_RESCUE.retired()
+    api.server.netboots += (retired,)
+    SimulatorServer(api.front_end).control(server=NAME, netboot=retired.id)
+    assert api.get(SERVER)["bootId"] == retired.id
+    assert retired.id not in api.get(f"{SERVER}/boot")
+    assert api.call("GET", f"{SERVER}/boot/{retired.id}")[0] == 404
+    api.reboot()
+    api.clock.advance(260)
+    assert api.cuts() == ["rescue-customer"]
+    assert api.put({"bootId": DISK}) == (200, None)
+    assert api.put({"bootId": retired.id})[0] == 404
 
 
 def test_a_server_that_boots_the_power_entry_is_off_in_the_end(api: Api) -> None:
@@ -1059,6 +1228,13 @@ def test_pages_of_a_size(api: Api) -> None:
     assert len(json.loads(large.body)) == 2
 
 
+def test_pages_that_are_not_to_be_had(api: Api) -> None:
+    api.set(pagination_ignored=True)
+    response = api.response("GET", "/dedicated/server", **PAGES, X_Pagination_Size="1")
+    assert (response.status, json.loads(response.body)) == (200, [NAME, OTHER])
+    assert "X-Pagination-Cursor-Next" not in response.headers
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -1281,6 +1457,8 @@ def test_calls_are_recorded_and_secrets_are_not(api: Api) -> None:
         {"task_purged": -1},
         {"task_conflict_status": 200},
         {"outcome": "doing"},
+        {"pagination_ignored": 1},
+        {"authorization_check_granted": None},
         {"outcome_count": 0},
         {"list_lag": -1},
         {"read_lag": 3601},
@@ -1600,6 +1778,9 @@ def test_so_are_servers_and_tasks_in_every_state(api: Api) -> None:
     description, server = Description(), "/dedicated/server/{serviceName}"
     api.server.netboots = (*default_netboots(), Netboot(7, "ipxe", "network", "iPXE"))
     api.server.os, api.server.reverse, api.server.display_name = None, "", ""
+    api.server.boot_script, api.server.state = "#!ipxe", "hackedBlocked"
+    description.check_answer("GET", server, api.get(SERVER))
+    api.server.state = "ok"
     api.put({"bootId": 7, "rescueMail": "a@example.org", "rescueSshKey": "k", "rootDevice": "/"})
     api.set(outcome="ovhError", after_cut=True)
     task = api.reboot()

@@ -11,7 +11,12 @@ from tests.simulator.clock import Clock, SystemClock, VirtualClock
 from tests.simulator.control import ControlError
 from tests.simulator.frontend import AnswerLost, FrontEnd, Interceptor, Proceed, Response
 from tests.simulator.model import (
+    INTERNAL_RESCUE,
+    IPXE_SHELL,
+    OLD_RESCUE,
     OPERATOR,
+    WINDOWS_RESCUE,
+    WINPE,
     Call,
     DataCentre,
     HardReboot,
@@ -56,8 +61,13 @@ __all__ = [
     "EVERY_SERVER",
     "FENCING_ACTIONS",
     "FENCING_RULES",
+    "INTERNAL_RESCUE",
+    "IPXE_SHELL",
+    "OLD_RESCUE",
     "OPERATOR",
     "READINGS",
+    "WINDOWS_RESCUE",
+    "WINPE",
     "Account",
     "AnswerLost",
     "Application",

@@ -17,7 +17,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Callable
@@ -58,7 +58,9 @@ def check_flag(name: str, value: object) -> None:
 class Netboot:
     """Something a server can boot.
 
-    `type` is one of the provider's words: harddisk, rescue, power, network, internal.
+    `type` is one of the provider's words: harddisk, rescue, power, network, internal. One whose
+    `state` is not active is not offered. `description_status` is what the REST API answers to who
+    asks what it is: 200, or 404 or 500 and nothing about it.
     """
 
     id: int
@@ -66,10 +68,25 @@ class Netboot:
     type: str
     description: str = ""
     state: str = "active"
+    description_status: int = 200
+
+    def retired(self) -> Netboot:
+        """The same, neither offered nor described any more; a server may still be set to it."""
+        return replace(self, state="inactive", description_status=404)
 
     def record(self) -> dict[str, Any]:
         """What the ground truth says of it."""
         return {"id": self.id, "kernel": self.kernel, "type": self.type}
+
+
+# Seen at the provider, with these kernels; the ids of the last three are made up.
+IPXE_SHELL = Netboot(203323, "ipxe-shell", "rescue", "iPXE shell")
+"""Always offered among the rescue systems, and none."""
+OLD_RESCUE = Netboot(46371, "rescue-customer", "rescue", "Customer rescue system")
+WINDOWS_RESCUE = Netboot(250101, "rescue-customer-windows", "rescue", "Windows rescue system")
+WINPE = Netboot(250102, "winpe", "rescue", "WinPE")
+INTERNAL_RESCUE = Netboot(250103, "rescue-customer", "internal", "Customer rescue system")
+"""What three of six servers in rescue were set to: its kernel says what it is, not its type."""
 
 
 def default_netboots() -> tuple[Netboot, ...]:
@@ -81,6 +98,7 @@ def default_netboots() -> tuple[Netboot, ...]:
         Netboot(1140, "bsd-rescue-pro", "rescue", "Rescue system (FreeBSD)"),
         Netboot(1155, "WinRescue", "rescue", "Rescue system (Windows)"),
         Netboot(230242, "rescue12-customer", "rescue", "Customer rescue system (Debian-12-based)"),
+        IPXE_SHELL,
         Netboot(95083, "poweroff", "power", "Power-off server"),
     )
 
@@ -174,7 +192,14 @@ class Server:
         account: nic of the account that owns it.
         netboots: what it can boot; the first is chosen, and running, at the beginning.
         timing: how its hard reboots go, if not as the data centre's.
+        state: what the REST API calls its state: ok, error, hacked, hackedBlocked; with the last
+            it refuses hard reboots.
         expired: whether the REST API refuses it as a service that is no longer paid for.
+        boot_script: an iPXE script of its owner's, or empty. It boots `netboot` all the same: what
+            such scripts do is unknown. While there is one the REST API shows no netboot, and
+            choosing a netboot removes it.
+        refuses_mail, refuses_key: whether the REST API refuses a change with any rescueMail or
+            rescueSshKey in it, as it does when it does not like them.
         netboot: what is chosen for the next boot; `netboot_root` is the root device given with it.
         on: whether it has power.
         running: what it was last booted from, None while it runs nothing; since `running_since`.
@@ -197,6 +222,9 @@ class Server:
     rescue_ssh_key: str = ""
     no_intervention: bool = False
     expired: bool = False
+    boot_script: str = ""
+    refuses_mail: bool = False
+    refuses_key: bool = False
 
     netboot: Netboot = field(init=False)
     netboot_root: str = field(init=False, default="")
@@ -231,6 +259,7 @@ class Server:
             "running_since": self.running_since,
             "boots": self.boots,
             "rescue_mail": self.rescue_mail,
+            "boot_script": self.boot_script,
             "pending_reboots": len(self.pending),
         }
 
@@ -344,7 +373,7 @@ class DataCentre:
                 "by": by,
             }
         )
-        server.netboot, server.netboot_root = chosen, root
+        server.netboot, server.netboot_root, server.boot_script = chosen, root, ""
         server.rescue_mail = rescue_mail or server.rescue_mail
 
     def announce_change(self, server: Server, at: float) -> None:

@@ -15,7 +15,7 @@ import random
 import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache, partial
 from typing import Any, Callable
 from urllib.parse import unquote
@@ -40,6 +40,7 @@ from tests.simulator.rest_wire import (
     answer,
     bad_request,
     date,
+    internal_error,
     not_found,
     wrong_type,
 )
@@ -47,6 +48,10 @@ from tests.simulator.sessions import Account
 
 ROOT = "/1.0"
 """Where the API is below the simulator's own URL."""
+SAME_ROOT = "/v1"
+"""Another name of it."""
+ROOT_2 = "/v2"
+"""Where its second version is, of which there is one call."""
 
 BOOT_TYPES = ("harddisk", "internal", "network", "power", "rescue")
 STALE_READS = ("all", "alternating", "random")
@@ -55,6 +60,7 @@ MAX_PAGE = 5000  # objects
 
 _REINSTALLATION = 900.0  # seconds
 _CACHED_PAGES = "CachedObjectList-Pages"
+_URN = "urn:v1:eu:resource:dedicatedServer:"
 _LIST_ACTION = "dedicatedServer:apiovh:get"
 
 _Document = dict[str, Any]
@@ -70,6 +76,9 @@ class RestSettings:
         error_codes: whether errors of the older part have errorCode and httpCode.
         current_credential_granted: whether a key may ask about itself without a rule for that.
         any_credential_told: whether a key that is not valid may ask about itself.
+        authorization_check_granted: whether a service account may ask what it may do. The provider
+            names no action that it needs for that.
+        pagination_ignored: whether a list is always one of names, whatever is asked for.
         cache_age: how old the pages of whole objects are, MAX_CACHE_AGE at most.
         list_lag: how old what a list of tasks shows is: a new task is missing for so long, and a
             task is listed with the status that it had then. Below 60 s, as far as is known.
@@ -103,6 +112,8 @@ class RestSettings:
     error_codes: bool = True
     current_credential_granted: bool = True
     any_credential_told: bool = False
+    authorization_check_granted: bool = True
+    pagination_ignored: bool = False
     cache_age: float = 0.0
     list_lag: float = 0.0
     read_lag: float = 0.0
@@ -131,10 +142,9 @@ class RestSettings:
         for name in ("task_purged", "retry_after"):
             if getattr(self, name) is not None:
                 check_seconds(name, getattr(self, name))
-        for name in ("error_codes", "current_credential_granted", "any_credential_told"):
-            check_flag(name, getattr(self, name))
-        for name in ("refuses_second_reboot", "after_cut", "never_finishes", "cut_shown"):
-            check_flag(name, getattr(self, name))
+        for entry in fields(self):
+            if isinstance(entry.default, bool):
+                check_flag(entry.name, getattr(self, entry.name))
         _check_choice("signature_status", self.signature_status, (400, 403))
         _check_choice("task_unseen_status", self.task_unseen_status, (404, 500))
         _check_choice("task_conflict_status", self.task_conflict_status, (400, 409))
@@ -250,6 +260,8 @@ class RestFrontEnd:
         yield _Route("GET", server + "/task", self._list_tasks, iam + "task/get")
         yield _Route("GET", server + "/task/{taskId}", self._get_task, iam + "task/get")
         yield _Route("POST", server + "/task/{taskId}/cancel", self._cancel, iam + "task/cancel")
+        check = "/iam/resource/{resourceURN}/authorization/check"
+        yield _Route("POST", check, self._check_authorization, root=ROOT_2)
         yield _Route("GET", "/me", self._me, "account:apiovh:me/get")
         yield _Route("GET", "/me/bill", self._bills, "account:apiovh:me/bill/get")
         for method in ("GET", "POST"):
@@ -257,8 +269,8 @@ class RestFrontEnd:
         yield _Route("POST", "/auth/oauth2/token", self._give_token, root="", signed=False)
 
     def takes(self, method: str, path: str) -> bool:
-        """What is below `/1.0/` and `/auth/` is REST."""
-        return path.startswith((f"{ROOT}/", "/auth/"))
+        """What is below the API's roots and `/auth/` is REST."""
+        return path.startswith((f"{ROOT}/", f"{SAME_ROOT}/", f"{ROOT_2}/", "/auth/"))
 
     def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, scheme: str = "http"
@@ -286,7 +298,10 @@ class RestFrontEnd:
         return public[: -len(ROOT)] if public.endswith(ROOT) else public
 
     def _find_route(self, request: Request) -> tuple[_Route | None, dict[str, str]]:
-        segments = [unquote(part) for part in request.target.partition("?")[0].split("/")]
+        path = request.target.partition("?")[0]
+        if path.startswith(f"{SAME_ROOT}/"):
+            path = ROOT + path[len(SAME_ROOT) :]
+        segments = [unquote(part) for part in path.split("/")]
         for expected, route in self._routes.get((request.method, len(segments)), ()):
             parameters = _match(expected, segments)
             if parameters is not None:
@@ -326,7 +341,7 @@ class RestFrontEnd:
             any_status=about_itself and settings.any_credential_told,
         )
         if not (about_itself and settings.current_credential_granted):
-            caller.check_call(request.method, request.path[len(ROOT) :])
+            caller.check_call(request.method, "/" + request.path.split("/", 2)[2])
         self._check_rate(caller.account)
         return caller
 
@@ -350,15 +365,17 @@ class RestFrontEnd:
 
     def _server(self, context: _Context) -> Server:
         """The server that the call names, if the caller may do to it what he asks for."""
-        name = context.parameters["serviceName"]
-        try:
-            server = self.data_centre.server_of(self._account(context.caller), name)
-        except UnknownServer:
-            raise ApiError(404, "Client::NotFound", "This service does not exist") from None
+        server = self._owned(context.caller, context.parameters["serviceName"])
         if server.expired:
             raise ApiError(460, "Client::ServiceExpired", "This service is expired")
         context.caller.check_action(context.action, server.name)
         return server
+
+    def _owned(self, caller: Caller, name: str) -> Server:
+        try:
+            return self.data_centre.server_of(self._account(caller), name)
+        except UnknownServer:
+            raise ApiError(404, "Client::NotFound", "This service does not exist") from None
 
     def _account(self, caller: Caller) -> Account:
         account = self.data_centre.accounts.get(caller.account)
@@ -419,6 +436,23 @@ class RestFrontEnd:
         status, document = self.credentials.give_token(context.request, now)
         return answer(document, status, {"Cache-Control": "no-store"})
 
+    def _check_authorization(self, context: _Context) -> Response:
+        """What the caller may do to a server, without doing it; as the provider describes it."""
+        caller, urn = context.caller, context.parameters["resourceURN"]
+        if caller.service is not None and not self.settings.authorization_check_granted:
+            raise ApiError(403, "Client::Forbidden", "User not granted for this request")
+        actions = context.request.document().get("actions")
+        if not isinstance(actions, list) or not all(isinstance(each, str) for each in actions):
+            raise wrong_type("actions", actions, "string[]")
+        server = self._owned(caller, urn[len(_URN) :] if urn.startswith(_URN) else "")
+        may = {action: caller.may(action, server.name) for action in actions}
+        return answer(
+            {
+                "authorizedActions": [action for action in actions if may[action]],
+                "unauthorizedActions": [action for action in actions if not may[action]],
+            }
+        )
+
     # Servers.
 
     def _list(self, context: _Context) -> Response:
@@ -428,7 +462,8 @@ class RestFrontEnd:
             servers = [server for server in servers if caller.may(context.action, server.name)]
         if not servers:
             caller.check_action(context.action, None)
-        if context.request.headers.get("x-pagination-mode") != _CACHED_PAGES:
+        mode = context.request.headers.get("x-pagination-mode")
+        if mode != _CACHED_PAGES or self.settings.pagination_ignored:
             return answer([server.name for server in servers])
         start, size = _page_wanted(context.request.headers, len(servers))
         moment = self.data_centre.clock.monotonic() - self.settings.cache_age
@@ -451,7 +486,7 @@ class RestFrontEnd:
 
     def _put_server(self, context: _Context) -> Response:
         server, changes = self._server(context), context.request.document()
-        _check_changes(changes)
+        _check_changes(server, changes)
         netboot = _offered_netboot(server, changes["bootId"]) if "bootId" in changes else None
         self.data_centre.announce_change(server, self.data_centre.clock.monotonic())
         if netboot is not None:
@@ -484,6 +519,10 @@ class RestFrontEnd:
             netboot = server.find_netboot(netboot_id)
         except UnknownNetboot:
             raise not_found("bootId", netboot_id) from None
+        if netboot.description_status == 404:
+            raise not_found("bootId", netboot_id)
+        if netboot.description_status == 500:
+            raise internal_error()
         return answer(
             {
                 "bootId": netboot.id,
@@ -498,6 +537,8 @@ class RestFrontEnd:
     def _reboot(self, context: _Context) -> Response:
         server = self._server(context)
         settings = self.settings
+        if server.state == "hackedBlocked":
+            raise ApiError(403, "Client::Forbidden", "This server is blocked, it has been hacked")
         self._check_idle(server, reboots_too=settings.refuses_second_reboot)
         self._reboots[server.name] += 1
         over = settings.outcome_count is not None and (
@@ -571,7 +612,7 @@ class RestFrontEnd:
             raise not_found("taskId", task_id)
         if now - task.accepted_at < self.settings.task_unseen:
             if self.settings.task_unseen_status == 500:
-                raise ApiError(500, "Server::InternalServerError", "Internal server error")
+                raise internal_error()
             raise not_found("taskId", task_id)
         return task
 
@@ -663,13 +704,15 @@ _ATTRIBUTES = {
     "rescueMail": "rescue_mail",
     "rescueSshKey": "rescue_ssh_key",
     "rootDevice": "netboot_root",
+    "bootScript": "boot_script",
     "monitoring": "monitoring",
     "noIntervention": "no_intervention",
 }
 _BOOLEANS = ("monitoring", "noIntervention")
 
 
-def _check_changes(changes: Mapping[str, Any]) -> None:
+def _check_changes(server: Server, changes: Mapping[str, Any]) -> None:
+    disliked = {"rescueMail": server.refuses_mail, "rescueSshKey": server.refuses_key}
     for name, value in changes.items():
         if name == "bootId":
             good, kind = isinstance(value, int) and not isinstance(value, bool), "long"
@@ -679,7 +722,7 @@ def _check_changes(changes: Mapping[str, Any]) -> None:
             good, kind = value is None or isinstance(value, str), "string"
         else:
             raise bad_request(f"[{name}] cannot be set")
-        if not good:
+        if not good or (value and disliked.get(name)):
             raise wrong_type(name, value, kind)
 
 
@@ -689,10 +732,15 @@ def _is_offered(netboot: Netboot) -> bool:
 
 
 def _offered_netboot(server: Server, netboot_id: int) -> Netboot:
-    for netboot in server.netboots:
-        if netboot.id == netboot_id and _is_offered(netboot):
-            return netboot
-    raise bad_request(f"[bootId] Netboot {netboot_id} is not available for {server.name}")
+    offered = {netboot.id: netboot for netboot in server.netboots if _is_offered(netboot)}
+    if netboot_id not in offered:
+        raise ApiError(
+            404,
+            "Client::NotFound",
+            f"Netboot id {netboot_id} is not valid, must be on list :"
+            f" {', '.join(map(str, offered))}",
+        )
+    return offered[netboot_id]
 
 
 # Answers.
@@ -712,8 +760,8 @@ def _document_of(server: Server, *, cut_shown: bool) -> _Document:
     place = server.datacenter.rstrip("0123456789")
     return {
         "availabilityZone": f"eu-west-{place}-a",
-        "bootId": server.netboot.id,
-        "bootScript": None,
+        "bootId": None if server.boot_script else server.netboot.id,
+        "bootScript": server.boot_script or None,
         "commercialRange": "advance",
         "datacenter": server.datacenter,
         "efiBootloaderPath": None,
@@ -721,7 +769,7 @@ def _document_of(server: Server, *, cut_shown: bool) -> _Document:
             "displayName": server.display_name or server.name,
             "id": iam_id,
             "tags": {},
-            "urn": f"urn:v1:eu:resource:dedicatedServer:{server.name}",
+            "urn": _URN + server.name,
         },
         "ip": address,
         "linkSpeed": 1000,

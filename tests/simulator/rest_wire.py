@@ -123,6 +123,11 @@ def wrong_type(name: str, value: object, kind: str) -> ApiError:
     return bad_request(f"[{name}] Given data ({value}) is not valid for type {kind}")
 
 
+def internal_error() -> ApiError:
+    """Something is wrong at the provider's."""
+    return ApiError(500, "Server::InternalServerError", "Internal server error")
+
+
 def not_found(name: str, value: object) -> ApiError:
     """There is no object with that id."""
     return ApiError(

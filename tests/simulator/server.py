@@ -20,7 +20,7 @@ from tests.simulator.frontend import AnswerLost, FrontEnd, Response
 _MAX_BODY = 1 << 20  # bytes
 _SETTLE_INTERVAL = 0.05  # seconds
 _ABOUT = (
-    b"Simulator of OVH dedicated servers: GET /state, POST /control, REST below /1.0/ and /auth/,"
+    b"Simulator of OVH dedicated servers: GET /state, POST /control, REST below /1.0/, /v2/ and /auth/,"
     b" SOAP by any other POST.\n"
 )
 
