@@ -76,8 +76,8 @@ class RestSettings:
         error_codes: whether errors of the older part have errorCode and httpCode.
         current_credential_granted: whether a key may ask about itself without a rule for that.
         any_credential_told: whether a key that is not valid may ask about itself.
-        authorization_check_granted: whether a service account may ask what it may do. The provider
-            names no action that it needs for that.
+        authorization_check_granted: whether a caller may ask what it may do; the provider's
+            description names no action that is needed for that.
         pagination_ignored: whether a list is always one of names, whatever is asked for.
         cache_age: how old the pages of whole objects are, MAX_CACHE_AGE at most.
         list_lag: how old what a list of tasks shows is: a new task is missing for so long, and a
@@ -439,7 +439,7 @@ class RestFrontEnd:
     def _check_authorization(self, context: _Context) -> Response:
         """What the caller may do to a server, without doing it; as the provider describes it."""
         caller, urn = context.caller, context.parameters["resourceURN"]
-        if caller.service is not None and not self.settings.authorization_check_granted:
+        if not self.settings.authorization_check_granted:
             raise ApiError(403, "Client::Forbidden", "User not granted for this request")
         actions = context.request.document().get("actions")
         if not isinstance(actions, list) or not all(isinstance(each, str) for each in actions):
