@@ -84,7 +84,7 @@ lint: $(VENV)/lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py tests
+	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py bench tests
 	shellcheck .ci/run examples/*.sh tests/cluster/boot.sh packaging/*.bash-completion debian/*.preinst debian/*.postrm
 
 # Each API in a process of its own; 100,000 schedules each take hours, and go on where they ended.
@@ -97,10 +97,10 @@ mutants: $(VENV)/test
 	$(IN_VENV) -m tests.mutants
 
 bench: $(VENV)/test
-	$(IN_VENV) -m tests.bench
+	$(IN_VENV) -m bench
 
 plot: $(VENV)/test
-	$(IN_VENV) -m tests.plot
+	$(IN_VENV) -m bench.plot
 
 man:
 	$(PYTHON) fence_ovh -o manpage > man/fence_ovh.8

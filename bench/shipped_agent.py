@@ -21,7 +21,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tests import cost, harness
+from bench import process_cost
+from tests import harness
 from tests.simulator import (
     Account,
     DataCentre,
@@ -95,7 +96,7 @@ class Outcome:
         reason: the last line of them.
     """
 
-    usage: cost.Usage
+    usage: process_cost.Usage
     cut: float | None
     netboot: int
     asked_for: list[str]
@@ -150,7 +151,7 @@ def observe(program: pathlib.Path, *names: str) -> dict[str, Outcome]:
     try:
         _prepare(pathlib.Path(folder))
         command = harness.in_namespace(
-            [sys.executable, "-m", "tests.shipped", folder, str(program), *names],
+            [sys.executable, "-m", "bench.shipped_agent", folder, str(program), *names],
             ["ip", "link", "set", "lo", "up"],
             ["mount", "--bind", f"{folder}/hosts", "/etc/hosts"],
             kinds=KINDS,
@@ -161,7 +162,7 @@ def observe(program: pathlib.Path, *names: str) -> dict[str, Outcome]:
     finally:
         shutil.rmtree(folder)
     return {
-        name: Outcome(**{**found, "usage": cost.Usage(**found["usage"])})
+        name: Outcome(**{**found, "usage": process_cost.Usage(**found["usage"])})
         for name, found in json.loads(done.stdout).items()
     }
 
@@ -225,7 +226,7 @@ class Laboratory:
                 begun.append(time.monotonic())
                 processes.append(self._start(number))
                 self._wait_until_idle(number, processes[-1])
-            usages = [cost.finish(process) for process in processes]
+            usages = [process_cost.finish(process) for process in processes]
             self._wait_for_cuts(wsdl)
             state = wsdl.state()
         return {
@@ -245,7 +246,7 @@ class Laboratory:
             "HOME": str(self._folder),
             "TMPDIR": str(self._folder),
         }
-        return cost.start([self._program], options.encode(), str(stderr), environment)
+        return process_cost.start([self._program], options.encode(), str(stderr), environment)
 
     def _stderr(self, number: int) -> pathlib.Path:
         return self._folder / f"stderr{number}"
@@ -266,7 +267,7 @@ class Laboratory:
             return sum(len(server.hard_reboots) for server in servers)
 
     def _result(
-        self, number: int, begun: float, used: cost.Usage, state: dict[str, Any]
+        self, number: int, begun: float, used: process_cost.Usage, state: dict[str, Any]
     ) -> dict[str, Any]:
         trial, server = self._trials[number], self._servers[number]
         cuts = [cut["at"] for cut in state["power_cuts"] if cut["server"] == server.name]

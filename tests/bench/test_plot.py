@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests import plot
+from bench import plot
 
 
 def test_the_checked_in_plot_is_not_stale() -> None:

@@ -1,4 +1,4 @@
-"""A whole rack is fenced at once: `python -m tests.rack [AGENTS [REQUESTS_PER_SECOND]]`.
+"""A whole rack is fenced at once: `python -m bench.many_servers [AGENTS [REQUESTS_PER_SECOND]]`.
 
 All agents use one account of the REST API, which answers what is too much with 429 and a
 Retry-After. Prints what that cost.

@@ -1,7 +1,7 @@
 """`docs/time-to-fence.svg`: how long `off` takes, against how long the provider's reboot takes.
 
 This repository's agent runs on a virtual clock in the process of the simulator, the one that
-distributions ship as it is installed (`tests/shipped.py`). The figures are in the picture's
+distributions ship as it is installed (`bench/shipped_agent.py`). The figures are in the picture's
 <metadata>, so that a test can tell when they are stale. `make bench` takes all of them anew,
 `make plot` those of this repository's agent.
 """
@@ -15,10 +15,10 @@ import xml.etree.ElementTree as ElementTree
 from typing import Any, Callable
 from xml.sax.saxutils import escape
 
+from bench.shipped_agent import DURATIONS, Outcome
 from tests import harness
 from tests.search.schedule import Schedule
 from tests.search.world import RestWorld, World
-from tests.shipped import DURATIONS, Outcome
 from tests.stage import Stage
 
 PLOT = harness.REPOSITORY / "docs" / "time-to-fence.svg"

@@ -13,14 +13,15 @@ import statistics
 import sys
 import tempfile
 
-from tests import cost, harness, plot, rack, shipped
+from bench import many_servers, plot, process_cost, shipped_agent
+from tests import harness
 
 RUNS = 15
 
 
 def row(title: str, command: list[str], standard_input: bytes = b"", base: float = 0.0) -> float:
     """Measure and print one line; return the median CPU time."""
-    runs = [cost.measure(command, standard_input) for _ in range(RUNS)]
+    runs = [process_cost.measure(command, standard_input) for _ in range(RUNS)]
     cpu = statistics.median(run.cpu for run in runs)
     wall = statistics.median(run.wall for run in runs)
     memory = max(run.memory for run in runs) / 1024
@@ -35,8 +36,8 @@ def costs(installed: pathlib.Path) -> None:
     base = row("/usr/bin/python3 -c pass", [harness.DEBIAN_PYTHON, "-c", "pass"])
     row("installed fence_ovh -o metadata", [str(installed), "-o", "metadata"], base=base)
     row("copied fence_ovh -o metadata", [str(harness.AGENT), "-o", "metadata"], base=base)
-    if shipped.package():
-        command = [str(shipped.agent()), "-o", "metadata"]
+    if shipped_agent.package():
+        command = [str(shipped_agent.agent()), "-o", "metadata"]
         row("shipped fence_ovh -o metadata", command, base=base)
     for backend_class in harness.BACKENDS:
         backend = backend_class()
@@ -46,12 +47,16 @@ def costs(installed: pathlib.Path) -> None:
             row(f"fence_ovh monitor, {backend.name}", command, options, base)
 
 
-def compare(installed: pathlib.Path) -> dict[str, shipped.Outcome]:
+def compare(installed: pathlib.Path) -> dict[str, shipped_agent.Outcome]:
     """Print what both agents do on the same input; return what the shipped one did."""
-    names = [trial.name for trial in shipped.TRIALS if trial.duration == shipped.SHORTEST]
-    ours = shipped.observe(installed, *names)
-    theirs = shipped.observe(shipped.agent())
-    print(f"\nthis agent (SOAP) and {shipped.package()}, hard reboots of {shipped.SHORTEST} s")
+    names = [
+        trial.name for trial in shipped_agent.TRIALS if trial.duration == shipped_agent.SHORTEST
+    ]
+    ours = shipped_agent.observe(installed, *names)
+    theirs = shipped_agent.observe(shipped_agent.agent())
+    print(
+        f"\nthis agent (SOAP) and {shipped_agent.package()}, hard reboots of {shipped_agent.SHORTEST} s"
+    )
     print(
         f"{'':<40} {'exit':>4} {'after':>8} {'power cut':>9} {'CPU':>8} {'peak':>10} {'stderr':>10}"
         f" {'password':>8}  asked about"
@@ -62,7 +67,7 @@ def compare(installed: pathlib.Path) -> dict[str, shipped.Outcome]:
     return theirs
 
 
-def _print_outcome(title: str, outcome: shipped.Outcome) -> None:
+def _print_outcome(title: str, outcome: shipped_agent.Outcome) -> None:
     used = outcome.usage
     cut = "never" if outcome.cut is None else f"{outcome.cut:.1f} s"
     print(
@@ -86,21 +91,21 @@ def times_to_fence(figures: plot.Figures) -> None:
 
 def main() -> None:
     """Print all of it, then what a whole rack costs at once."""
-    why_not = shipped.why_not()
+    why_not = shipped_agent.why_not()
     theirs = None
     with tempfile.TemporaryDirectory() as folder:
         harness.make("install", pathlib.Path(folder))
         installed = pathlib.Path(folder, "usr/sbin/fence_ovh")
         costs(installed)
         if why_not is None:
-            theirs = plot.of_shipped(shipped.package(), compare(installed))
+            theirs = plot.of_shipped(shipped_agent.package(), compare(installed))
         else:
             print(
                 f"\nthe shipped agent does not run here: {why_not}; its figures stay as they were"
             )
     times_to_fence(plot.update(theirs))
     print()
-    sys.exit(rack.main())
+    sys.exit(many_servers.main())
 
 
 if __name__ == "__main__":

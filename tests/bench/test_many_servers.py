@@ -1,15 +1,15 @@
-"""Several agents at once on an account that allows few requests; `tests/rack.py` does a rack."""
+"""Several agents at once on an account with a low limit; `bench/many_servers.py` does a rack."""
 
 from __future__ import annotations
 
-from tests import rack
+from bench import many_servers
 
 AGENTS = 8
 RATE_LIMIT = 4
 
 
 def test_all_fence_and_none_hammers() -> None:
-    outcome = rack.fence(AGENTS, RATE_LIMIT, power_timeout=600)
+    outcome = many_servers.fence(AGENTS, RATE_LIMIT, power_timeout=600)
     assert outcome.statuses == [0] * AGENTS
     assert len(outcome.cut) == outcome.cuts == AGENTS
     allowed = outcome.requests - outcome.refused
