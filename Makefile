@@ -61,7 +61,7 @@ check: $(VENV)/test
 	$(IN_VENV) -m pytest -n 8 --dist worksteal tests
 
 # What shows a Python that is too old or too new, in about a minute each.
-QUICK = tests/test_agent.py tests/test_documents.py tests/test_fencing_*.py \
+QUICK = tests/library tests/test_agent.py tests/test_documents.py \
 	tests/test_invalid_input.py tests/test_pure.py tests/test_soap.py
 OWN = python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fencing
-from tests.helpers_fencing import DISTRIBUTION, DOCS, Toy, needs_distribution, problems
+from tests.library.toy_agent import DISTRIBUTION, DOCS, Toy, needs_distribution, problems
 
 SCHEMA = pathlib.Path("/usr/share/cluster/relaxng/metadata.rng")
 NASTY = {

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fencing
-from tests.helpers_fencing import LOGIN, Toy, needs_distribution, problems
+from tests.library.toy_agent import LOGIN, Toy, needs_distribution, problems
 
 SECRET = b"hunter2"
 NO_USERNAME = "--username is missing (username= on standard input)"

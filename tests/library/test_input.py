@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fencing
-from tests.helpers_fencing import OURS, Toy, problems
+from tests.library.toy_agent import OURS, Toy, problems
 
 OPTIONS = ["login", "passwd", "port", "method", "no_login", "web"]
 
@@ -234,4 +234,4 @@ def test_any_words_give_options_or_a_problem(words: list[str]) -> None:
 
 
 def test_repository_is_what_is_tested() -> None:
-    assert pathlib.Path(__file__).parent.parent == OURS
+    assert pathlib.Path(__file__).parent.parent.parent == OURS

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fencing
-from tests.helpers_fencing import DISTRIBUTION, LOGIN, OURS, Toy, needs_distribution, problems
+from tests.library.toy_agent import DISTRIBUTION, LOGIN, OURS, Toy, needs_distribution, problems
 
 DEFAULTS = {
     "--plug": "a",

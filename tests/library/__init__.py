@@ -1,0 +1,1 @@
+"""fencing.py on its own, under a toy agent, and beside the distribution's library."""
