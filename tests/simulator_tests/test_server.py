@@ -34,7 +34,7 @@ from tests.simulator import (
 )
 
 NAME, OTHER = "ns1234.ovh.net", "ns567890.ip-203-0-113.eu"
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 60  # seconds after which a test that hangs is ended
 LOGIN = (
     b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'

@@ -62,7 +62,7 @@ NAME, OTHER, FOREIGN = "ns1234.ovh.net", "ns567890.ip-203-0-113.eu", "ns99.ip-19
 NIC, STRANGER = "ab12345-ovh", "zz98765-ovh"
 DISK, RESCUE, POWER_OFF = 1, 230242, 95083
 TIMING = Timing(queue_delay=20, cut_delay=5, boot_delay=60, reboot_duration=240)
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 DESCRIPTION = ROOT.parent / "shared" / "reference" / "ovh-dedicated-server.openapi.json"
 PATIENCE = 60  # seconds after which a test that hangs is ended
 
