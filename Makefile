@@ -89,12 +89,12 @@ lint: $(VENV)/lint
 
 # Each API in a process of its own; 100,000 schedules each take hours, and go on where they ended.
 soak: $(VENV)/test
-	$(IN_VENV) -m tests.soak --api soap --state soak-soap.txt & \
-	$(IN_VENV) -m tests.soak --api rest --state soak-rest.txt; status=$$?; \
+	$(IN_VENV) -m tests.safety.soak --api soap --state soak-soap.txt & \
+	$(IN_VENV) -m tests.safety.soak --api rest --state soak-rest.txt; status=$$?; \
 	wait $$! && exit $$status
 
 mutants: $(VENV)/test
-	$(IN_VENV) -m tests.mutants
+	$(IN_VENV) -m tests.safety.mutants
 
 bench: $(VENV)/test
 	$(IN_VENV) -m bench

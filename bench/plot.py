@@ -17,9 +17,9 @@ from xml.sax.saxutils import escape
 
 from bench.shipped_agent import DURATIONS, Outcome
 from tests import harness
-from tests.search.schedule import Schedule
-from tests.search.world import RestWorld, World
-from tests.stage import Stage
+from tests.safety.schedule import Schedule
+from tests.safety.scripted import Stage
+from tests.safety.simulated_run import RestWorld, World
 
 PLOT = harness.REPOSITORY / "docs" / "time-to-fence.svg"
 

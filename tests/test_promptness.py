@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.harness import SERVER
-from tests.search.runner import WORLDS
-from tests.search.schedule import Schedule
-from tests.search.world import POLL
+from tests.safety.search import WORLDS
+from tests.safety.schedule import Schedule
+from tests.safety.simulated_run import POLL
 
 
 @pytest.mark.parametrize("rest", range(0, 40, 7))

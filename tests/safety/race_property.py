@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from tests.search.property import LIMITS, LOGOUT
-from tests.search.race import Finish, Race, Racer
-from tests.search.world import CALL_LIMIT, POLL, World, agent
+from tests.safety.property import LIMITS, LOGOUT
+from tests.safety.race import Finish, Race, Racer
+from tests.safety.simulated_run import CALL_LIMIT, POLL, World, agent
 
 WANTED = {"off": "rescue", "cycle": "harddisk"}
 

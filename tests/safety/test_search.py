@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.search.runner import WORLDS, search, search_races
+from tests.safety.search import WORLDS, search, search_races
 
 PARTS = 4
 SEARCHES = {"schedule": (search, 2000), "race": (search_races, 600)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.search.world import CALL_LIMIT, POLL, POWER_TIMEOUT, World, agent
+from tests.safety.simulated_run import CALL_LIMIT, POLL, POWER_TIMEOUT, World, agent
 
 CUTTING = ("off", "cycle", "onoff")
 

@@ -1,9 +1,9 @@
 """Remove or invert the agent's safety decisions, one at a time: does a test notice?
 
-    python -m tests.mutants [NAME ...]
+    python -m tests.safety.mutants [NAME ...]
 
 Prints one line for each mutant. The exit status is 1 if one survived: then a
-test is missing. tests/test_mutants_table.py keeps the table true to the agent.
+test is missing. tests/safety/test_mutants_table.py keeps the table true to the agent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ AT_ONCE = 2
 SECONDS = 90
 """A run that takes longer does not end."""
 
-TESTS = ("tests/test_pure.py", "tests/test_regressions.py", "tests/test_policy.py")
+TESTS = ("tests/test_pure.py", "tests/safety/test_regressions.py", "tests/safety/test_decisions.py")
 
 
 @dataclasses.dataclass(frozen=True)

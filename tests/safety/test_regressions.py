@@ -1,4 +1,4 @@
-"""Every failure that the search of tests/test_search.py found, as a schedule of its own.
+"""Every failure that the search of tests/safety/test_search.py found, as a schedule of its own.
 
 Where the search's world has become stricter since, seconds and calls are such
 that the failure shows in today's world, too.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.search.property import violations
-from tests.search.schedule import Schedule
-from tests.search.world import RestWorld, World
-from tests.stage import Stage
+from tests.safety.property import violations
+from tests.safety.schedule import Schedule
+from tests.safety.scripted import Stage
+from tests.safety.simulated_run import RestWorld, World
 
 AT_ONCE = {"cut_delay": 0, "boot_delay": 0, "rest": 0, "earlier_reboots": 0}
 

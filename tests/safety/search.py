@@ -6,11 +6,11 @@ from typing import Callable
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests.search.property import violations
-from tests.search.race import Race, races, run
-from tests.search.race_property import race_violations
-from tests.search.schedule import Schedule, schedules
-from tests.search.world import RestWorld, World
+from tests.safety.property import violations
+from tests.safety.race import Race, races, run
+from tests.safety.race_property import race_violations
+from tests.safety.schedule import Schedule, schedules
+from tests.safety.simulated_run import RestWorld, World
 
 WORLDS: dict[str, type[World]] = {"soap": World, "rest": RestWorld}
 

@@ -12,8 +12,8 @@ from typing import Any, Callable
 from hypothesis import strategies as st
 
 from tests.harness import SERVER
-from tests.search.schedule import Schedule
-from tests.search.world import World, agent, watched
+from tests.safety.schedule import Schedule
+from tests.safety.simulated_run import World, agent, watched
 from tests.simulator import VirtualClock
 
 FAULTS = (

@@ -19,7 +19,7 @@ import ovh.client
 
 from tests import agent_module
 from tests.harness import LOGIN, PASSWORD, SERVER
-from tests.search.schedule import LIES, Schedule
+from tests.safety.schedule import LIES, Schedule
 from tests.simulator import (
     APPLICATION_KEY,
     APPLICATION_SECRET,

@@ -1,11 +1,11 @@
-"""The table of tests/mutants.py fits the agent: `make mutants` itself takes minutes."""
+"""The table of tests/safety/mutants.py fits the agent: `make mutants` itself takes minutes."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.harness import AGENT
-from tests.mutants import MUTANTS, Mutant
+from tests.safety.mutants import MUTANTS, Mutant
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -12,7 +12,7 @@ import pathlib
 import sys
 import time
 
-from tests.search.runner import WORLDS, search, search_races
+from tests.safety.search import WORLDS, search, search_races
 
 PART = 1000
 RACES = 100

@@ -1,6 +1,6 @@
 """Each decision of the agent that keeps exit status 0 true, on a virtual clock.
 
-docs/safety.md has the rules; tests/mutants.py removes them one at a time.
+docs/safety.md has the rules; tests/safety/mutants.py removes them one at a time.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from typing import Any
 import pytest
 
 from tests.harness import OTHER_SERVER, PASSWORD, SERVER, agent_with_our_library
-from tests.search.property import violations
-from tests.simulator import Netboot, Response, RestSettings, Timing
-from tests.stage import (
+from tests.safety.property import violations
+from tests.safety.scripted import (
     ANY,
     HARD_DISK,
     RESCUE,
@@ -39,6 +38,7 @@ from tests.stage import (
     nth,
     saying,
 )
+from tests.simulator import Netboot, Response, RestSettings, Timing
 
 APIS = [World, RestWorld]
 both = pytest.mark.parametrize("kind", APIS, ids=lambda kind: kind.api)

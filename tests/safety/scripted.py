@@ -10,8 +10,8 @@ from typing import Any, Callable
 
 from tests import agent_module
 from tests.harness import SERVER
-from tests.search.schedule import Schedule
-from tests.search.world import HARD_DISK, RESCUE, RestWorld, World
+from tests.safety.schedule import Schedule
+from tests.safety.simulated_run import HARD_DISK, RESCUE, RestWorld, World
 from tests.simulator import Call, HardReboot, Proceed, Response, Server
 
 agent = agent_module.load()

@@ -1,1 +1,0 @@
-"""Agent and simulator in one process, on a virtual clock, under schedules of faults."""
