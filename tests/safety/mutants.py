@@ -27,7 +27,11 @@ AT_ONCE = 2
 SECONDS = 90
 """A run that takes longer does not end."""
 
-TESTS = ("tests/test_pure.py", "tests/safety/test_regressions.py", "tests/safety/test_decisions.py")
+TESTS = (
+    "tests/agent/test_pure_functions.py",
+    "tests/safety/test_regressions.py",
+    "tests/safety/test_decisions.py",
+)
 
 
 @dataclasses.dataclass(frozen=True)

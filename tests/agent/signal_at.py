@@ -1,4 +1,6 @@
-"""Runs the agent, and sends it a signal at an exact place: `python -m tests.signal_at CALL LINE`.
+"""Runs the agent, and sends it a signal at an exact place.
+
+    python -m tests.agent.signal_at CALL LINE
 
 The place is the LINEth line of Python that the main thread runs in the agent or in `threading`
 since the agent began its CALLth exchange with OVH, or the end of that exchange. Where a handler

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from tests import harness
-from tests.canary import arguments_of, pieces_shown
-from tests.faults import FAULTS, REFUSED, Fault, FaultProxy, Schedule
+from tests.agent.faults import FAULTS, REFUSED, Fault, FaultProxy, Schedule
+from tests.agent.secrets_shown import arguments_of, pieces_shown
 from tests.harness import SERVER, Agent, Backend, RestBackend, Result, SoapBackend
 from tests.simulator import CLIENT_ID, CLIENT_SECRET
 

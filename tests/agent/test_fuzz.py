@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import fencing
 from tests import agent_module, harness
-from tests.canary import pieces_shown
+from tests.agent.secrets_shown import pieces_shown
 from tests.harness import Agent, Backend, SoapBackend
 
 agent = agent_module.load()

@@ -24,7 +24,7 @@ import pytest
 
 import fencing
 from tests import agent_module, harness
-from tests.canary import arguments_of, pieces_shown
+from tests.agent.secrets_shown import arguments_of, pieces_shown
 from tests.harness import OTHER_SERVER, SERVER, Agent, Backend, in_namespace, text
 from tests.simulator import Call, Proceed, Response, SoapFrontEnd, Timing, VirtualClock
 
@@ -297,7 +297,7 @@ class TestSignals:
 
 def _signal_at(line: int) -> Agent:
     """The agent, with a signal at some line of its third exchange."""
-    command = [sys.executable, "-m", "tests.signal_at", "3", str(line)]
+    command = [sys.executable, "-m", "tests.agent.signal_at", "3", str(line)]
     return Agent(command, {"PYTHONPATH": str(harness.REPOSITORY)})
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.harness import SERVER
-from tests.safety.search import WORLDS
 from tests.safety.schedule import Schedule
+from tests.safety.search import WORLDS
 from tests.safety.simulated_run import POLL
 
 
