@@ -61,7 +61,7 @@ check: $(VENV)/test
 	$(IN_VENV) -m pytest -n 8 --dist worksteal tests
 
 # What shows a Python that is too old or too new, in about a minute each.
-QUICK = tests/library tests/agent/test_agent.py tests/test_documents.py \
+QUICK = tests/library tests/agent/test_agent.py tests/documents/test_documents.py \
 	tests/agent/test_invalid_input.py tests/agent/test_pure_functions.py tests/agent/test_soap.py
 OWN = python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests import harness
-from tests.throwaway import ThrowAwayRoot
+from tests.packaging.throw_away_root import ThrowAwayRoot
 
 
 @pytest.fixture(params=harness.BACKENDS, ids=lambda backend: backend.name)

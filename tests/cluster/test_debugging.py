@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from tests import documents, harness
+from tests import harness
 from tests.cluster.nodes import Node, wait_until
 from tests.cluster.pacemaker import Cluster
+from tests.documents import documents
 
 PAGE = harness.REPOSITORY / "docs" / "debugging.md"
 

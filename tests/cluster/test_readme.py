@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from tests import documents, harness
+from tests import harness
 from tests.cluster.nodes import Node
 from tests.cluster.pacemaker import Cluster
+from tests.documents import documents
 
 README = harness.REPOSITORY / "README.md"
 EXAMPLES = harness.REPOSITORY / "examples"

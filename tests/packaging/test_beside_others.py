@@ -10,7 +10,7 @@ import pytest
 from fencing import RELEASE_VERSION
 from tests.conftest import MakeOnce
 from tests.harness import DISTRIBUTION_LIBRARY, need
-from tests.throwaway import ThrowAwayRoot
+from tests.packaging.throw_away_root import ThrowAwayRoot
 
 METADATA_OF_ALL = """
 for agent in /usr/sbin/fence_*; do

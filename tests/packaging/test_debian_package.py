@@ -10,7 +10,7 @@ import pytest
 
 from fencing import RELEASE_VERSION
 from tests.harness import Agent, Backend, debian_environment, missing_for_debian, need
-from tests.throwaway import ThrowAwayRoot
+from tests.packaging.throw_away_root import ThrowAwayRoot
 
 AGENT = "/usr/sbin/fence_ovh"
 MANUAL = "/usr/share/man/man8/fence_ovh.8.gz"

@@ -108,7 +108,7 @@ class ExampleCluster:
         return ElementTree.tostring(root, encoding="unicode")
 
     def _add_fence_node(self, program: pathlib.Path) -> None:
-        command = f'"{sys.executable}" -m tests.libfence "{self.conf}" "$@"'
+        command = f'"{sys.executable}" -m tests.callers.libfence "{self.conf}" "$@"'
         program.write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}" exec {command}\n')
         program.chmod(0o755)
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import documents
-from tests.cman import ExampleCluster
+from tests.callers.cman import ExampleCluster
+from tests.documents import documents
 from tests.harness import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "debugging.md"

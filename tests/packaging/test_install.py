@@ -14,7 +14,7 @@ import pytest
 from fencing import RELEASE_VERSION
 from tests import harness
 from tests.harness import Agent, Backend, need
-from tests.throwaway import ThrowAwayRoot
+from tests.packaging.throw_away_root import ThrowAwayRoot
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 

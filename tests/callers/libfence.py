@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """cman's side of a fencing: runs fence agents as libfence does, prints as fence_node does.
 
-cman is packaged no more, and clusters still run it. `python3 -m tests.libfence --help`.
+cman is packaged no more, and clusters still run it. `python3 -m tests.callers.libfence --help`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m tests.libfence",
+        prog="python3 -m tests.callers.libfence",
         description="Fence a node as cman does: with the methods and devices of cluster.conf.",
         epilog="Exit status: 0 done (status: on), 1 failed, 2 status: off.",
     )

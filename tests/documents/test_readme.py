@@ -15,7 +15,7 @@ import pytest
 from fencing import RELEASE_VERSION
 from tests import harness
 from tests.harness import DEBIAN_PYTHON, REPOSITORY, Agent, Backend, RestBackend, SoapBackend, need
-from tests.throwaway import ThrowAwayRoot
+from tests.packaging.throw_away_root import ThrowAwayRoot
 
 
 def indented(text: str) -> list[str]:

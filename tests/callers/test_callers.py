@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests import documents, harness
-from tests.cman import APPLICATION, SERVERS, ExampleCluster
+from tests import harness
+from tests.callers.cman import APPLICATION, SERVERS, ExampleCluster
+from tests.documents import documents
 from tests.harness import LOGIN, REPOSITORY, SERVER, Agent, Backend, RestBackend
 from tests.simulator import APPLICATION_KEY, Account, Application, Timing
 

@@ -15,7 +15,7 @@ from xml.sax.saxutils import quoteattr
 import pytest
 
 from tests import harness
-from tests.cman import EXAMPLE, SERVERS, ExampleCluster
+from tests.callers.cman import EXAMPLE, SERVERS, ExampleCluster
 from tests.demo import environment_with_agent
 from tests.harness import SERVER, Agent, Backend, Result
 
@@ -94,7 +94,7 @@ class Cman:
     def run(self, conf: str, *options: str) -> Result:
         path = self.folder / "cluster.conf"
         path.write_text(conf)
-        command = [sys.executable, "-m", "tests.libfence", *options, str(path), NODE]
+        command = [sys.executable, "-m", "tests.callers.libfence", *options, str(path), NODE]
         done = subprocess.run(
             command,
             env=self.environment,
@@ -193,7 +193,7 @@ class TestTheSchema:
         options = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         head, tail = ((RELAXNG / f"fence.rng.{end}").read_text() for end in ("head", "tail"))
         (tmp_path / "fence.rng").write_text(f"{GRAMMAR}{head}{options}{tail}</grammar>")
-        return pathlib.Path(shutil.copy(harness.REPOSITORY / "tests" / "cluster.rng", tmp_path))
+        return pathlib.Path(shutil.copy(pathlib.Path(__file__).parent / "cluster.rng", tmp_path))
 
     def is_valid(self, schema: pathlib.Path, conf: str) -> bool:
         command = ["xmllint", "--noout", "--relaxng", str(schema), "-"]
