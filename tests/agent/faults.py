@@ -554,5 +554,4 @@ class FaultProxy:
 
     def _refusals(self) -> int:
         written = self._log.read_text() if self._log and self._log.exists() else ""
-        # The second is what the library requests makes of it.
-        return written.count("refused)") + written.count("(ConnectionError)")
+        return written.count("refused)")

@@ -129,7 +129,12 @@ MATRICES = {
         _rest_steps(("POST /auth/oauth2/token #1",), 0),
         "PUT  #1",
         "POST /reboot #1",
-        spoilt=("POST /auth/oauth2/token #1", "POST /reboot #1"),
+        spoilt=(
+            "POST /auth/oauth2/token #1",
+            "GET /auth/time #1",
+            "GET /auth/time #2",
+            "POST /reboot #1",
+        ),
     ),
 }
 
