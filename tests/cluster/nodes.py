@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -279,6 +280,12 @@ class Node:
             check=False,
             timeout=120,
         )
+
+    def version(self, program: str) -> str:
+        """The version of a program that it has, as 2.1.5."""
+        found = re.search(r"\d+(\.\d+)+", self.run(program, "--version"))
+        assert found, program
+        return found[0]
 
     def heal(self) -> None:
         """Undo what `cut_off` does."""

@@ -48,7 +48,7 @@ def examples(page: pathlib.Path, heading: str) -> list[Example]:
 
 
 VARYING = [
-    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(,\d+)?", "<time>"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d([.,]\d+)?", "<time>"),
     (
         r"\b[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(\.\d+)? \S+ (?=fence_ovh|pacemaker)",
         "<time> <host> ",
