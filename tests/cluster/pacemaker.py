@@ -209,13 +209,16 @@ class Cluster:
 
     def online(self, witness: Node) -> set[str]:
         """The nodes that are full members in the eyes of the witness."""
+        return self._nodes(witness, pending="false")
+
+    def pending(self, witness: Node) -> set[str]:
+        """The nodes that are there and no full members yet, in the eyes of the witness."""
+        return self._nodes(witness, pending="true")
+
+    def _nodes(self, witness: Node, pending: str) -> set[str]:
+        expected = {"online": "true", "unclean": "false", "pending": pending}
         nodes = self.monitor(witness).iterfind("./nodes/node")
-        return {
-            node.get("name", "")
-            for node in nodes
-            if node.get("online") == "true"
-            and node.get("pending") == node.get("unclean") == "false"
-        }
+        return {node.get("name", "") for node in nodes if expected.items() <= node.attrib.items()}
 
     def running_on(self, resource: str, witness: Node) -> set[str]:
         """Where a resource runs, in the eyes of the witness; empty if it failed there."""
