@@ -15,7 +15,13 @@ from tests.packaging.throw_away_root import ThrowAwayRoot
 AGENT = "/usr/sbin/fence_ovh"
 MANUAL = "/usr/share/man/man8/fence_ovh.8.gz"
 
-# Stands for fence-agents: another package with files of the same names.
+# fence-agents on Debian 12, fence-agents-ovh on Debian 13.
+PURGE_OWNERS = f"""
+dpkg-query --search {AGENT} {MANUAL} | cut -d: -f1 | sort -u |
+    xargs --no-run-if-empty dpkg --purge --force-depends
+"""
+
+# Stands for it: another package with files of the same names.
 OTHER_PACKAGE = """
 set -e
 mkdir -p "$1/DEBIAN" "$1/usr/sbin" "$1/usr/share/man/man8"
@@ -76,7 +82,7 @@ def test_another_package_with_the_same_files_may_come_later(
     root: ThrowAwayRoot, deb: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     subprocess.run(["sh", "-c", OTHER_PACKAGE, "sh", str(tmp_path / "other")], check=True)
-    root.run("dpkg", "--purge", "--force-depends", "fence-agents")
+    root.run("sh", "-c", PURGE_OWNERS)
     root.run("dpkg", "--install", str(deb))
     root.run("dpkg", "--install", str(tmp_path / "other.deb"))
     assert root.run("fence_ovh", "-V").strip() == RELEASE_VERSION
