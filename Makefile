@@ -17,7 +17,7 @@ INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
 COMPLETION = $(DESTDIR)$(datadir)/bash-completion/completions/fence_ovh
 DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 
-.PHONY: help demo check check-cluster check-pythons soak mutants lint bench plot man sdist deb install uninstall not-packaged clean
+.PHONY: help demo check check-cluster check-debian check-pythons soak mutants lint bench plot man sdist deb install uninstall not-packaged clean
 
 .DEFAULT_GOAL := help
 
@@ -26,6 +26,7 @@ help:
 	@echo "make check          all tests"
 	@echo "make check-pythons  the quick ones on every other Python 3.9 to 3.14 in the path"
 	@echo "make check-cluster  fence the nodes of a real Pacemaker cluster; root, 11 minutes"
+	@echo "make check-debian   install, fence and remove it on the other Debian release, 12 or 13; root, debootstrap"
 	@echo "make soak           search for a false 0 for hours; resumes where it ended"
 	@echo "make mutants        remove the safety decisions one at a time: the tests must notice"
 	@echo "make lint           formatting, style, types, oldest Python; needs shellcheck"
@@ -80,12 +81,15 @@ check-pythons:
 check-cluster: $(VENV)/test
 	$(IN_VENV) -m tests.cluster
 
+check-debian: $(VENV)/demo
+	$(IN_VENV) -m tests.debian
+
 lint: $(VENV)/lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py bench tests
-	shellcheck .ci/run examples/*.sh tests/cluster/boot.sh packaging/*.bash-completion debian/*.preinst debian/*.postrm
+	shellcheck .ci/run examples/*.sh tests/cluster/boot.sh tests/debian/user.sh packaging/*.bash-completion debian/*.preinst debian/*.postrm
 
 # Each API in a process of its own; 100,000 schedules each take hours, and go on where they ended.
 soak: $(VENV)/test

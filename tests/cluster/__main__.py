@@ -68,15 +68,20 @@ def missing(folder: str) -> list[str]:
 
 
 def run(folder: str, arguments: list[str]) -> int:
-    """Run pytest as the first process of the namespaces; it does not outlive this process."""
+    """Run pytest as the first process of the namespaces."""
     here = str(pathlib.Path(__file__).parent)
     pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", here, *arguments]
-    command = ["setpriv", "--pdeathsig", "KILL", *NAMESPACES, *pytest]
-    process = subprocess.Popen(command, env={**os.environ, FOLDER: folder})
+    return contain([*NAMESPACES, *pytest], {FOLDER: folder})
+
+
+def contain(command: list[str], environment: dict[str, str] | None = None) -> int:
+    """Run a command that ends with all its processes; it does not outlive this process."""
+    command = ["setpriv", "--pdeathsig", "KILL", *command]
+    process = subprocess.Popen(command, env={**os.environ, **(environment or {})})
     try:
         return process.wait()
     except KeyboardInterrupt:
-        # pytest got it, too, and cleans up. Python can lose one: then it has had its time.
+        # It got it, too, and cleans up. Python can lose one: then it has had its time.
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(TIME_TO_END)
         return 128 + signal.SIGINT
