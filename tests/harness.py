@@ -148,7 +148,7 @@ def agent_on_distribution_library(module: str, folder: pathlib.Path) -> Agent:
 def debian_environment(module: str) -> dict[str, str]:
     """What Debian's Python needs to find a module: nothing, or the packages of this Python.
 
-    Debian 12 packages suds, but not OVH's own library.
+    Debian packages suds, but not OVH's own library.
     """
     return {} if module == "suds" else {"PYTHONPATH": sysconfig.get_path("purelib")}
 

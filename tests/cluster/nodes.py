@@ -112,7 +112,7 @@ def install(folder: pathlib.Path) -> pathlib.Path:
     resources = folder / "usr/lib/ocf/resource.d/test"
     resources.mkdir(parents=True)
     shutil.copy(HERE / "service.py", resources / "service")
-    # Debian 12 has no package of OVH's library. Its own packages go first.
+    # Debian has no package of OVH's library. Its own packages go first.
     packages = folder / "usr/lib/python3/dist-packages"
     packages.mkdir(parents=True)
     (packages / "zz-more.pth").write_text(sysconfig.get_path("purelib") + "\n")
