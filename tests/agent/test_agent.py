@@ -192,7 +192,7 @@ class TestStatus:
     def test_cannot_be_told_without_the_api(self, agent: Agent, ovh: Backend) -> None:
         with socket.create_server(("127.0.0.1", 0)) as nobody:
             url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        result = agent.run(ovh.options("status", api_url=url, login_timeout=1, shell_timeout=1))
+        result = agent.run(ovh.options("status", api_url=url, login_timeout=4, shell_timeout=1))
         assert result.status == 1
         assert "refused" in result.stderr
 
