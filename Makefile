@@ -36,7 +36,7 @@ help:
 	@echo "make sdist          dist/fence_ovh-$(VERSION).tar.gz of the last commit; needs setuptools"
 	@echo "make deb            dist/fence-ovh_$(VERSION)_all.deb; needs debhelper and dh-python"
 	@echo "make plot           docs/time-to-fence.svg, with new figures of this agent"
-	@echo "make man            man/fence_ovh.8, from the agent's own documentation"
+	@echo "make man            man/fence_ovh.8, from the agent's metadata and man/sections.txt"
 	@echo "make clean          removes what the others made here"
 
 # The demo needs the agent's own dependencies only; the tests need more.
@@ -88,7 +88,7 @@ lint: $(VENV)/lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py bench tests
+	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py bench man tests
 	shellcheck .ci/run examples/*.sh tests/cluster/boot.sh tests/debian/user.sh packaging/*.bash-completion debian/*.preinst debian/*.postrm
 
 # Each API in a process of its own; 100,000 schedules each take hours, and go on where they ended.
@@ -107,7 +107,8 @@ plot: $(VENV)/test
 	$(IN_VENV) -m bench.plot
 
 man:
-	$(PYTHON) fence_ovh -o manpage > man/fence_ovh.8
+	$(PYTHON) man/build.py > man/fence_ovh.8.new
+	mv man/fence_ovh.8.new man/fence_ovh.8
 
 # Of a commit, the same bytes whoever makes it and when.
 sdist: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)

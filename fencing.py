@@ -9,8 +9,8 @@ module also runs on the distribution's. A run of an agent reads::
     run_delay(options)
     sys.exit(fence_action(connection, options, set_power, get_power, get_list))
 
-Beyond that interface: `clock` (time comes in through it), `docs["sections"]` (see `show_docs`)
-and `options["--invalid"]` (see `check_input`).
+Beyond that interface: `clock` (time comes in through it), and `options["--invalid"]` (see
+`check_input`).
 
 Imports: cluster software asks every agent for its metadata, so that path loads nothing beyond
 what a bare interpreter has loaded anyway. logging, subprocess and the like are therefore imported
@@ -71,23 +71,9 @@ _FAILURES = {
     EC_FETCH_VM_UUID: "no machine with the name given as plug",
 }
 
-_ACTIONS = (
-    ("on", "Switch the machine on and wait until it reports to be on."),
-    ("off", "Switch the machine off and wait until it reports to be off."),
-    ("reboot", "Off, then on (the default). Succeeds once the machine was off."),
-    ("status", "Print the power status; the exit status tells it, too."),
-    ("list", "Print a line with name and alias of every machine."),
-    ("list-status", "The same with the power status added."),
-    ("monitor", "Check that the fence device answers and accepts the login."),
-    ("metadata", "Print the description of the agent as XML."),
-    ("manpage", "Print this page in man(7) format."),
-    ("validate-all", "Check the options and contact nobody."),
-)
-_ACTION_NAMES = tuple(name for name, _ in _ACTIONS)
-_EXIT_STATUS = (
-    ("0", "Success; for status: the machine is on."),
-    ("1", "Failure of any kind, wrong options included."),
-    ("2", "For status only: the machine is off."),
+_ACTION_NAMES = (
+    *("on", "off", "reboot", "status", "list", "list-status", "monitor"),
+    *("metadata", "manpage", "validate-all"),
 )
 _PLUG_ACTIONS = ("on", "off", "reboot", "status")
 _DOC_ACTIONS = ("metadata", "manpage")
@@ -942,129 +928,15 @@ def _metadata_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
     return "\n".join(lines).encode("ascii", "xmlcharrefreplace").decode() + "\n"
 
 
-_ROFF = {"\\": "\\e", "'": "\\(aq", "`": "\\(ga", "^": "\\(ha", "~": "\\(ti", '"': "\\(dq"}
-
-
-def _roff(text: str) -> str:
-    """Text as roff shows it literally; its hyphens may be set as typographic ones."""
-    plain = (char if char.isascii() else f"\\[u{ord(char):04X}]" for char in text)
-    return "".join(_ROFF.get(char, char) for char in plain)
-
-
-def _roff_literal(text: str) -> str:
-    """The same for what a reader may copy: hyphens stay hyphens."""
-    return _roff(text).replace("-", "\\-")
-
-
-def _roff_prose(line: str) -> str:
-    """A line of prose, in which options, paths and assignments are literal."""
-    words = []
-    for word in line.split():
-        literal = word.lstrip("([\"'").startswith("-") or "/" in word or "=" in word
-        words.append(_roff_literal(word) if literal else _roff(word))
-    joined = " ".join(words)
-    return "\\&" + joined if joined.startswith(".") else joined
-
-
-def _roff_blocks(text: str) -> list[str]:
-    """Lines of roff for paragraphs; lines indented by four spaces are examples, kept as they are.
-
-    Blank lines separate paragraphs.
-    """
-    lines: list[str] = []
-    previous = "blank"
-    for line in text.strip("\n").expandtabs().splitlines():
-        kind = "example" if line.startswith("    ") else "prose" if line.strip() else "blank"
-        if kind != previous and previous == "example":
-            lines += [".EE", ".RE"]
-        if kind != previous and kind != "blank":
-            lines += [".PP"] if lines or kind == "example" else []
-            lines += [] if kind == "prose" else [".RS 4", ".EX"]
-        if kind == "example":
-            lines.append("\\&" + _roff_literal(line[4:]))
-        elif kind == "prose":
-            lines.append(_roff_prose(line))
-        previous = kind
-    return lines + ([".EE", ".RE"] if previous == "example" else [])
-
-
-def _man_option(name: str) -> list[str]:
-    """The paragraph on one option."""
-    form, text = _help_parts(name)
-    heads = []
-    for part in form.split(", "):
-        switch, equals, argument = part.partition("=")
-        value = f"=\\fI{_roff_literal(argument)}\\fR" if equals else ""
-        heads.append(f"\\fB{_roff_literal(switch)}\\fR{value}")
-    entry = all_opt[name]
-    lines = [".TP", ", ".join(heads), _roff_prose(text or _description(name)) + "."]
-    if entry.get("choices"):
-        lines.append(f"Choices: {_roff_literal(', '.join(entry['choices']))}.")
-    if entry.get("default") is not None:
-        default = str(entry["default"])
-        shown = default if default.isalnum() else f'"{default}"'
-        lines.append(f"Default: {_roff_literal(shown)}.")
-    if _newer(name) != name:
-        lines.append(f"Old name on standard input: \\fB{_roff_literal(name)}\\fR.")
-    return lines
-
-
-def _man_sections(sections: Iterable[tuple[str, Any]]) -> list[str]:
-    """Sections of text, or of pairs of what is explained and its explanation."""
-    lines = []
-    for heading, content in sections:
-        lines.append(f'.SH "{_roff(heading)}"')
-        if isinstance(content, str):
-            lines += _roff_blocks(content)
-            continue
-        for term, text in content:
-            lines += [".TP", f"\\fB{_roff_literal(term)}\\fR", *_roff_blocks(text)]
-    return lines
-
-
-def _man_text(device_opt: Sequence[str], docs: Mapping[str, Any]) -> str:
-    program = str(docs.get("agent_name") or _program())
-    title = _roff_literal(program)
-    lines = [
-        f'.TH "{_roff(program.upper())}" 8 "" "{_roff(program)} {RELEASE_VERSION}" "Fence agents"',
-        ".nh",  # names of options are copied and searched for
-        ".nr HY 0",  # the same after an example
-        ".ad l",
-        ".SH NAME",
-        f"{title} \\- {_roff_prose(str(docs['shortdesc']))}",
-        ".SH SYNOPSIS",
-        f"\\fB{title}\\fR [\\fIoptions\\fR]",
-        ".br",
-        f"\\fB{title}\\fR < \\fIlines of name=value\\fR",
-        ".SH DESCRIPTION",
-        *_roff_blocks(str(docs["longdesc"])),
-        *_man_sections(docs.get("introduction", [])),
-        ".SH OPTIONS",
-        "Options come from the command line or, when that is empty, from standard input as",
-        "\\fIname\\fR=\\fIvalue\\fR lines. The names there are the long ones below, with _ for \\-.",
-    ]
-    for name in _sorted_names(_option_names(device_opt)):
-        lines += _man_option(name)
-    lines.append(".SH ACTIONS")
-    for action, text in {**dict(_ACTIONS), **docs.get("actions", {})}.items():
-        lines += [".TP", f"\\fB{_roff_literal(action)}\\fR", _roff_prose(text)]
-    lines.append('.SH "EXIT STATUS"')
-    for status, text in _EXIT_STATUS:
-        lines += [".TP", f"\\fB{status}\\fR", _roff_prose(text)]
-    lines += _man_sections(docs.get("sections", []))
-    return "\n".join(lines) + "\n"
-
-
 def show_docs(options: Options, docs: Mapping[str, Any]) -> None:
     """Print what `-h`, `-V`, `metadata` or `manpage` ask for and exit; return for other actions.
 
+    `manpage` prints the metadata, too: the field's tools make a page of it.
+
     :param options: what `check_input` returned
     :param docs: `shortdesc`, `longdesc`, `vendorurl`; optionally `agent_name`, `symlink` (pairs of
-        name and description), `examples` that `-h` ends with, `actions` with other words for what
-        they do than the library's, and `introduction` and `sections`:
-        pairs of heading and text before and after what the manual page says of the options. Blank
-        lines separate paragraphs, lines indented by four spaces are examples. Instead of a text
-        there may be a list of pairs: what is explained, and its explanation
+        name and description), and `examples` that `-h` ends with: lines of prose, and commands
+        indented by four spaces
     :raises SystemExit: with 0, or with 1 when standard output does not take the text
     """
     device_opt = options["device_opt"]
@@ -1072,10 +944,8 @@ def show_docs(options: Options, docs: Mapping[str, Any]) -> None:
         _print_or_fail(_usage_text(_option_names(device_opt), _terminal_width(), docs))
     elif "--version" in options:
         _print_or_fail(RELEASE_VERSION + "\n")
-    elif options["--action"] == "metadata":
+    elif options["--action"] in _DOC_ACTIONS:
         _print_or_fail(_metadata_text(device_opt, docs))
-    elif options["--action"] == "manpage":
-        _print_or_fail(_man_text(device_opt, docs))
     else:
         return
     sys.exit(0)

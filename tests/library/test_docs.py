@@ -24,11 +24,6 @@ NASTY = {
     "vendorurl": "https://example.org/?a=1&b=2",
     "symlink": [["fence_other", "Other <toys>"]],
     "agent_name": "fence_named",
-    "sections": [
-        ["EXAMPLES", "First:\n    fence_toy --plug='a'\n\n    .x\nand\nmore."],
-        ['ODD "HEADING"', "\n\n"],
-        ["SEE ALSO", "    only an example"],
-    ],
 }
 
 
@@ -134,6 +129,11 @@ def test_metadata_by_stdin(toy: Toy, lines: bytes) -> None:
     assert toy.run(stdin=lines).stdout == metadata(toy)
 
 
+def test_manpage_is_the_metadata(toy: Toy) -> None:
+    """As the field's agents do it: their tools make a page of it."""
+    assert toy.run("-o", "manpage").stdout == metadata(toy)
+
+
 def test_version(toy: Toy) -> None:
     for result in (toy.run("-V"), toy.run(stdin=b"version=1")):
         assert (result.returncode, result.stdout) == (0, b"1.0.0\n")
@@ -166,56 +166,6 @@ def test_stdout_that_takes_nothing(toy: Toy, arguments: tuple[str, ...], redirec
     assert result.returncode == 1
     assert len(problems(result)) == 1
     assert problems(result)[0].startswith("standard output cannot be written: ")
-
-
-@pytest.mark.parametrize("docs", [DOCS, NASTY])
-@pytest.mark.parametrize("command", ["man --warnings -l -", "groff -ww -man -Tutf8"])
-def test_manual_page_renders_without_warnings(toy: Toy, docs: dict[str, Any], command: str) -> None:
-    if not shutil.which(command.split()[0]):
-        pytest.skip(f"no {command.split()[0]}")
-    page = toy.run("-o", "manpage", docs=docs).stdout
-    result = subprocess.run(command.split(), input=page, capture_output=True)
-    assert (result.returncode, result.stderr) == (0, b"")
-
-
-@pytest.mark.skipif(not shutil.which("man"), reason="no man")
-def test_manual_page_shows_everything_literally(toy: Toy) -> None:
-    page = toy.run("-o", "manpage", docs=NASTY).stdout
-    environment = toy.environment(MANWIDTH="200", LC_ALL="C.UTF-8", MAN_KEEP_FORMATTING="")
-    command = ["man", "-E", "UTF-8", "-l", "-"]
-    result = subprocess.run(command, input=page, env=environment, capture_output=True, check=True)
-    lines = [line.strip() for line in result.stdout.decode().splitlines()]
-    for line in (
-        "fence_named - Fence <agent> for \"toys\" & 'such'",
-        ".dot \\e first",
-        "'quote -x --long-option\u00e9 /a-b ~^`",
-        "$ run --it 'now'",
-        ".next",
-        "end ]]> \u20ac",
-        "fence_toy --plug='a'",
-        ".x",
-        "and more.",
-        "EXIT STATUS",
-        'ODD "HEADING"',
-        "only an example",
-        "-k, --toy-kind=[kind]",
-    ):
-        assert line in lines
-    assert any("Choices: Alpha, beta." in line and "Default: Alpha." in line for line in lines)
-    assert any("Old name on standard input: port." in line for line in lines)
-
-
-def test_manual_page_is_the_same_every_time(toy: Toy) -> None:
-    first, second = (toy.run("-o", "manpage", TZ=zone).stdout for zone in ("UTC", "Asia/Tokyo"))
-    assert first == second
-    assert first.startswith(b'.TH "FENCE_TOY" 8 "" "fence_toy 1.0.0" ')
-
-
-@given(text=st.text(st.characters(blacklist_categories=["Cs", "Cc"])))
-def test_no_text_becomes_a_request(text: str) -> None:
-    for line in fencing._roff_blocks(text):
-        assert not line.startswith("'")
-        assert line.startswith(".") <= (line in (".PP", ".RS 4", ".EX", ".EE", ".RE"))
 
 
 @pytest.mark.parametrize("arguments", [("-h",), ("-V",), ("-o", "metadata"), ("-o", "manpage")])
