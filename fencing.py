@@ -9,8 +9,7 @@ module also runs on the distribution's. A run of an agent reads::
     run_delay(options)
     sys.exit(fence_action(connection, options, set_power, get_power, get_list))
 
-Beyond that interface: `clock` (time comes in through it), and `options["--invalid"]` (see
-`check_input`).
+Beyond that interface: `clock`, through which time comes in.
 
 Imports: cluster software asks every agent for its metadata, so that path loads nothing beyond
 what a bare interpreter has loaded anyway. logging, subprocess and the like are therefore imported
@@ -116,6 +115,8 @@ _GROUPS = (
     (199, "Formats"),
     (sys.maxsize, "Time limits and repetitions"),
 )
+_BEHAVIOUR = ("no_login", "no_password")  # words in device_opt that are no option
+_LOG_SWITCHES = ("quiet", "verbose")
 _COMPANIONS = {"passwd": "passwd_script", "port": "separator"}
 # How the names begin that cluster software sends to every agent (case and all).
 _ROUTINE = ("agent", "name", "domain", "crm_feature_set", "CRM_meta_", "pcmk_")
@@ -167,6 +168,9 @@ process_start = clock.monotonic()
 
 class Failed(SystemExit):
     """How `fail` and `fail_usage` end the process: told apart from an agent's own exit."""
+
+
+_NO_SWITCH = "{} is a switch: its value must be yes or no (or 1, 0, ...)"
 
 
 class _UsageProblem(Exception):
@@ -271,7 +275,7 @@ def _resembled(name: str, known: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(name.lower(), known, 1, 0.81)), "")
 
 
-def _known_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> list[Pair]:
+def _known_pairs(pairs: Iterable[Pair], names: Iterable[str]) -> list[Pair]:
     """Pairs of known options, the ones that win last: the newer of two names, then the later pair.
 
     An empty plug counts as none, or it would hide the one given by another name.
@@ -282,18 +286,31 @@ def _known_pairs(pairs: Iterable[tuple[str, str]], names: Iterable[str]) -> list
     return [(name, value) for name, _, value in known if value or name != "port"]
 
 
-def _long_option(word: str, place: int, rest: list[str], long: Mapping[str, str]) -> Pair:
+def _may_be_shown(name: str, ranks: Mapping[str, tuple[str, int]]) -> bool:
+    """Whether an unknown name before a "=" is one, not a secret: "--passwordSECRET=" may be."""
+    plain = name.replace("_", "a")
+    is_name = plain.isascii() and plain.isalpha() and plain.islower() and len(plain) <= 30
+    glued = (known for known, (option, _) in ranks.items() if _takes_value(option))
+    return is_name and not name.startswith(tuple(glued))
+
+
+def _long_option(
+    word: str, place: int, rest: list[str], ranks: Mapping[str, tuple[str, int]]
+) -> Pair:
     typed, equals, value = word.partition("=")
-    name = long.get(typed[2:].replace("-", "_"))
-    if name is None:
+    name = typed[2:].replace("-", "_")
+    if name not in ranks and equals and _may_be_shown(name, ranks):
+        raise _UsageProblem(f"unknown option {typed}")
+    if name not in ranks:
         # Not shown: it may be --password without its "=", followed by the password.
         raise _UsageProblem(f"argument {place} on the command line is an unknown option")
+    option = ranks[name][0]
     if equals:
         return name, value
-    if not _takes_value(name):
+    if not _takes_value(option):
         return name, None
     if not rest:
-        raise _UsageProblem(f"option {_key(name)} needs a value")
+        raise _UsageProblem(f"option {_key(option)} needs a value")
     return name, rest.pop(0)
 
 
@@ -304,18 +321,21 @@ def _short_options(word: str, rest: list[str], short: Mapping[str, str]) -> list
         if name is None:
             raise _UsageProblem(f"unknown option -{_escaped(letter)}")
         if not _takes_value(name):
-            pairs.append((name, None))
+            pairs.append((_newer(name), None))
             continue
         if position == len(word) and not rest:
             raise _UsageProblem(f"option -{letter} needs a value")
-        pairs.append((name, word[position:] or rest.pop(0)))
+        pairs.append((_newer(name), word[position:] or rest.pop(0)))
         break
     return pairs
 
 
 def _argument_pairs(arguments: Sequence[str], names: Sequence[str]) -> list[Pair]:
-    """Option names and values of a command line; the value of a bare switch is None."""
-    long = {_newer(name): name for name in names}
+    """Names (with `_`) and values of a command line; the value of a bare switch is None.
+
+    The names are those of standard input, old ones included; a letter stands for the newest one.
+    """
+    ranks = _ranks(names)
     # Options without a letter meet under "", which no letter of an argument is.
     short = {str(all_opt[name]["getopt"]).rstrip(":"): name for name in names}
     pairs: list[Pair] = []
@@ -328,7 +348,7 @@ def _argument_pairs(arguments: Sequence[str], names: Sequence[str]) -> list[Pair
         if word == "--" and not rest:
             break
         if word.startswith("--") and word != "--":
-            pairs.append(_long_option(word, place, rest, long))
+            pairs.append(_long_option(word, place, rest, ranks))
         elif word.startswith("-") and word not in ("-", "--"):
             pairs.extend(_short_options(word, rest, short))
         else:
@@ -339,23 +359,30 @@ def _argument_pairs(arguments: Sequence[str], names: Sequence[str]) -> list[Pair
 
 
 def _options_of(pairs: Iterable[Pair]) -> Options:
-    """Options that pairs of name and value mean; the last pair of a name wins."""
+    """Options that pairs of name and value mean; the last pair of a name wins.
+
+    A value that a switch for logging cannot have stays, for `check_input` to warn of. But
+    `verbose=2` is a level.
+    """
     options: Options = {}
-    verbosity = 0
+    level = 0
     for name, value in pairs:
         key = _key(name)
         if _takes_value(name):
             options[key] = value
             continue
         wanted = value is None or _boolean(value)
-        if wanted is None:
-            raise _UsageProblem(f"{key} is a switch: its value must be yes or no (or 1, 0, ...)")
+        if name == "verbose":
+            number = value is not None and _is_number(value, fraction=False)
+            level = int(value or 0) if number else level + 1 if wanted else 0
+            wanted = level > 0 if number else wanted
+        if wanted is None and name not in _LOG_SWITCHES:
+            raise _UsageProblem(_NO_SWITCH.format(key))
         options.pop(key, None)
-        if wanted:
-            options[key] = "1"
-            verbosity += name == "verbose"
-    if "--verbose" in options:
-        options.setdefault("--verbose-level", str(verbosity))
+        if wanted is not False:
+            options[key] = "1" if wanted else value
+    if level:
+        options.setdefault("--verbose-level", str(level))
     return options
 
 
@@ -381,17 +408,30 @@ def _stdin_pairs(names: Sequence[str]) -> list[Pair]:
     return list(dict(_known_pairs(pairs, names)).items())
 
 
+def _refuse_unknown_words(device_opt: Sequence[str]) -> None:
+    """End an agent that counts on what is not here: `fabric_fencing` forbids a reboot, say."""
+    unknown = [word for word in device_opt if word not in all_opt and word not in _BEHAVIOUR]
+    if unknown:
+        words = ", ".join(unknown)
+        _log_problem(f"the agent asks its library (device_opt) for what it does not have: {words}")
+        raise Failed(1)
+
+
 def process_input(device_opt: Sequence[str]) -> Options:
     """Read the options from the command line or, when that is empty, from standard input.
 
-    :param device_opt: names of the agent's options in `all_opt`, and words such as `no_login`
+    :param device_opt: names of the agent's options in `all_opt`, and `no_login`, `no_password`
     :returns: `{"--longopt": value}` of what was given; switches have "1"
-    :raises SystemExit: with 1, after a message without any value, when the input is unusable
+    :raises SystemExit: with 1, after a message without any value, when the input is unusable, or
+        `device_opt` has a word for something that this library does not do
     """
+    _refuse_unknown_words(device_opt)
     names = _option_names(device_opt)
     try:
         arguments = sys.argv[1:]
-        return _options_of(_argument_pairs(arguments, names) if arguments else _stdin_pairs(names))
+        if not arguments:
+            return _options_of(_stdin_pairs(names))
+        return _options_of(_known_pairs(_argument_pairs(arguments, names), names))
     except _UsageProblem as problem:
         _log_problem(str(problem))
         _end_with_hint()
@@ -666,6 +706,8 @@ def _value_problem(name: str, value: str) -> str | None:
     choices = entry.get("choices")
     if choices and value.lower() not in [choice.lower() for choice in choices]:
         return f"{_key(name)} must be one of: {', '.join(choices)}"
+    if not _takes_value(name) and _boolean(value) is None:
+        return _NO_SWITCH.format(_key(name))
     if name == "disable_timeout" and _boolean(value) is None:
         return f"{_key(name)} must be true or false"
     return None
@@ -698,11 +740,6 @@ def _normal_action(text: str) -> str:
 
 def _wants_docs(options: Options) -> bool:
     return "--help" in options or "--version" in options or options["--action"] in _DOC_ACTIONS
-
-
-def _verbosity(options: Options) -> int:
-    level = str(options.get("--verbose-level", "1" if "--verbose" in options else "0"))
-    return int(level) if _is_number(level, fraction=False) else 0
 
 
 def _script_password(script: str, timeout: float) -> Pair:
@@ -740,49 +777,65 @@ def _password_problem(options: Options) -> str | None:
 def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool = False) -> Options:
     """Add the defaults, set up logging, and check everything.
 
-    All problems are logged, one message each, before the process ends. With `metadata`,
-    `manpage`, `-h` and `-V` nothing is checked, logged or run.
+    All problems are logged, one message each, before the process ends, whatever the action. A
+    bad value of an option that only says what is logged is no problem: it is warned of, and
+    counts as not given. With `metadata`, `manpage`, `-h` and `-V` nothing is checked, logged or
+    run.
 
     :param device_opt: as for `process_input`
     :param opt: what `process_input` returned
-    :param other_conditions: the agent has checks of its own: `validate-all` then returns, with
-        `options["--invalid"]` set to "1" if problems were found and logged here
+    :param other_conditions: the agent has checks of its own: a good `validate-all` then returns,
+        and the agent ends it, with 0 or 1
     :returns: the options, with `options["device_opt"]` and `--verbose-level` as a number
     :raises SystemExit: with 1 when something is wrong; with 0 after a good `validate-all`
     """
+    _refuse_unknown_words(device_opt)
     names = _option_names(device_opt)
     options = _with_defaults(names, opt)
     options["device_opt"] = device_opt
     options["--action"] = _normal_action(options["--action"])
+    warnings = _drop_odd_logging(options)
+    options["--verbose-level"] = int(options.get("--verbose-level", "--verbose" in options))
     if _wants_docs(options):
-        options["--verbose-level"] = _verbosity(options)
         return options
-    problems = _value_problems(names, options)
-    options["--verbose-level"] = _verbosity(options)
     if options["--verbose-level"]:
         options["--verbose"] = "1"
-    problems += _set_up_logging(options)
+    warnings += _set_up_logging(options)
+    for warning in warnings:
+        _logger().warning("ignored: %s", warning)
+    problems = _problems(names, options)
+    for problem in problems:
+        _log_problem(problem)
+    if problems:
+        _end_with_hint()
+    if options["--action"] == "validate-all" and not other_conditions:
+        sys.exit(0)
+    return options
+
+
+def _drop_odd_logging(options: Options) -> list[str]:
+    """Remove what makes no sense as a value of a logging option; what is wrong with each.
+
+    An empty value counts as none, too: `quiet=` of a template that had nothing to fill in must
+    not hide the messages.
+    """
+    found = []
+    for name in (*_LOG_SWITCHES, "verbose_level"):
+        problem = _value_problem(name, str(options.get(_key(name), "1")))
+        if problem:
+            found.append(problem)
+            del options[_key(name)]
+    return found
+
+
+def _problems(names: Sequence[str], options: Options) -> list[str]:
+    """Everything that is wrong with the options. Runs the password script if there is need to."""
+    problems = _value_problems(names, options)
     if options["--action"] not in _ACTION_NAMES:
         problems.append(f"--action must be one of: {', '.join(_ACTION_NAMES)}")
     problems += _missing_problems(names, options)
     password_problem = _password_problem(options)
-    if password_problem:
-        problems.append(password_problem)
-    return _verdict(options, problems, other_conditions)
-
-
-def _verdict(options: Options, problems: Sequence[str], other_conditions: bool) -> Options:
-    """Log the problems; return the options if the agent is to go on."""
-    for problem in problems:
-        _log_problem(problem)
-    validating = options["--action"] == "validate-all"
-    if validating and other_conditions:
-        return {**options, "--invalid": "1"} if problems else options
-    if problems:
-        _end_with_hint()
-    if validating:
-        sys.exit(0)
-    return options
+    return [*problems, password_problem] if password_problem else problems
 
 
 # --- Documentation ---------------------------------------------------------------------------

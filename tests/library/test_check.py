@@ -101,7 +101,7 @@ def test_words_that_lift_requirements(toy: Toy) -> None:
 def test_everything_wrong_is_reported_at_once(toy: Toy) -> None:
     result = toy.run(
         *("-o", "off", "-n", " , ", "-m", "hunter2", "--delay=-1", "--toy-level=1.5"),
-        *("--power-timeout=inf", "--disable-timeout=hunter2", "-D", "/nowhere/hunter2"),
+        *("--power-timeout=inf", "--disable-timeout=hunter2"),
     )
     assert (result.returncode, toy.calls) == (1, [])
     assert SECRET not in result.stderr
@@ -111,7 +111,6 @@ def test_everything_wrong_is_reported_at_once(toy: Toy) -> None:
         "--delay must be a number of seconds, not negative",
         "--disable-timeout must be true or false",
         "--power-timeout must be a number of seconds, not negative",
-        "the debug file (--debug-file) cannot be written: No such file or directory",
         NO_USERNAME,
         NO_PLUG,
         NO_PASSWORD,
@@ -145,16 +144,47 @@ def test_validate_all(toy: Toy) -> None:
     assert toy.run("-o", "validate-all", "-l", "u").returncode == 1
 
 
-def test_validate_all_with_checks_of_the_agent(toy: Toy) -> None:
-    result = toy.run("-o", "validate-all", "-l", "u", FENCE_TOY_CHECKS="1")
-    assert problems(result) == [NO_PASSWORD, "a check of the toy"]
-    assert result.returncode == 1
-    dumped = toy.options("-o", "validate-all", "-l", "u", FENCE_TOY_CHECKS="1")
-    assert dumped["--invalid"] == "1"
-    assert "--invalid" not in toy.options("-o", "validate-all", *LOGIN, FENCE_TOY_CHECKS="1")
-    # For other actions the agent's checks are not reached.
-    result = toy.run("-o", "list", "-l", "u", FENCE_TOY_CHECKS="1")
-    assert problems(result) == [NO_PASSWORD]
+BAD_SWITCH = "is a switch: its value must be yes or no (or 1, 0, ...)"
+BAD_LOGGING = [
+    ("verbose=hunter2", f"--verbose {BAD_SWITCH}"),
+    ("verbose=", f"--verbose {BAD_SWITCH}"),
+    ("quiet=", f"--quiet {BAD_SWITCH}"),
+    ("quiet=2", f"--quiet {BAD_SWITCH}"),
+    ("verbose_level=high", "--verbose-level must be a whole number, not negative"),
+    ("verbose_level=", "--verbose-level must be a whole number, not negative"),
+    (
+        "debug_file=/nowhere/hunter2",
+        "the debug file (--debug-file) cannot be written: No such file or directory",
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "warning"), BAD_LOGGING)
+def test_what_is_logged_never_stops_a_fencing(toy: Toy, line: str, warning: str) -> None:
+    text = f"login=u\npasswd=p\nport=a\n{line}\n"
+    result = toy.run(stdin=f"action=off\n{text}".encode())
+    assert (result.returncode, problems(result)) == (0, [f"ignored: {warning}"])
+    assert (toy.state["a"], SECRET in result.stderr) == ("off", False)
+    result = toy.run(stdin=f"action=validate-all\n{text}".encode())
+    assert (result.returncode, problems(result)) == (0, [f"ignored: {warning}"])
+    result = toy.run(stdin=f"action=metadata\n{text}".encode())
+    assert (result.returncode, result.stderr) == (0, b"")
+    name, _, value = line.partition("=")
+    result = toy.run("-o", "off", *LOGIN, "-n", "a", f"--{name}={value}")
+    assert (result.returncode, problems(result)) == (0, [f"ignored: {warning}"])
+
+
+def test_a_bad_value_counts_as_none(toy: Toy) -> None:
+    common = b"action=status\nlogin=u\npasswd=p\nport=a\n"
+    for more, level in (
+        (b"verbose=hunter2", 0),
+        (b"verbose=", 0),
+        (b"verbose=1\nverbose_level=high", 1),
+        (b"verbose=1" + b"0" * 20, 0),
+    ):
+        options = toy.options(stdin=common + more)
+        assert (options["--verbose-level"], "--verbose" in options) == (level, level > 0)
+    assert "--quiet" not in toy.options(stdin=common + b"quiet=")
 
 
 @pytest.mark.parametrize(
@@ -297,8 +327,11 @@ def test_unsuitable_debug_file(toy: Toy, kind: str) -> None:
     else:
         debug.mkdir()
     result = toy.run("-o", "off", *LOGIN, "-n", "a", "-D", str(debug))
-    assert (result.returncode, toy.calls) == (1, [])
-    assert problems(result)[0].startswith("the debug file (--debug-file) cannot be written: ")
+    assert (result.returncode, toy.state["a"]) == (0, "off")
+    assert len(problems(result)) == 1
+    assert problems(result)[0].startswith(
+        "ignored: the debug file (--debug-file) cannot be written: "
+    )
 
 
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
@@ -424,7 +457,6 @@ def test_is_executable(tmp_path: pathlib.Path) -> None:
         ("-o", "on", *LOGIN, "-n", "a", "--delay=nan"),
         ("-o", "validate-all", *LOGIN, "-n", "a"),
         ("-o", "validate-all", "-l", "u"),
-        ("-o", "status", *LOGIN, "-n", "a", "-D", "/nowhere/x"),
         ("--unknown=x",),
     ],
 )

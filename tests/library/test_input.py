@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import fencing
 from tests.library.toy_agent import OURS, Toy, problems
 
-OPTIONS = ["login", "passwd", "port", "method", "no_login", "web"]
+OPTIONS = ["login", "passwd", "port", "method", "no_login"]
 
 
 class Input:
@@ -78,7 +78,17 @@ def test_hyphen_and_underscore_are_the_same(read: Input) -> None:
     ("words", "message"),
     [
         (("--hunter2", "x"), "argument 1 on the command line is an unknown option"),
-        (("--secret=hunter2",), "argument 1 on the command line is an unknown option"),
+        (("-q", "--secret=hunter2"), "unknown option --secret"),
+        (("--pasword=hunter2",), "unknown option --pasword"),
+        (("--no_such-thing=hunter2",), "unknown option --no_such-thing"),
+        (("--paswordhunter2",), "argument 1 on the command line is an unknown option"),
+        (("--hunter2=x",), "argument 1 on the command line is an unknown option"),
+        (("--Hunter=x",), "argument 1 on the command line is an unknown option"),
+        (("--passwordhunter=x",), "argument 1 on the command line is an unknown option"),
+        (("--passwdhunter=x",), "argument 1 on the command line is an unknown option"),
+        (("--password_scripthunter=",), "argument 1 on the command line is an unknown option"),
+        (("--" + "hunter" * 6 + "=x",), "argument 1 on the command line is an unknown option"),
+        (("--=hunter2",), "argument 1 on the command line is an unknown option"),
         (("-zhunter2",), "unknown option -z"),
         (("-vz",), "unknown option -z"),
         (("-vn",), "option -n needs a value"),
@@ -86,14 +96,48 @@ def test_hyphen_and_underscore_are_the_same(read: Input) -> None:
         (("-o", "off", "hunter2"), "argument 3 on the command line is not an option"),
         (("-q", "--", "hunter2"), "argument 3 on the command line is not an option"),
         (("-",), "argument 1 on the command line is not an option"),
-        (("--nodename=a",), "argument 1 on the command line is an unknown option"),
-        (("--port=a",), "argument 1 on the command line is an unknown option"),
-        (("--quiet=hunter2",), "--quiet is a switch: its value must be yes or no (or 1, 0, ...)"),
+        (("--port",), "option --plug needs a value"),
+        (("--help=hunter2",), "--help is a switch: its value must be yes or no (or 1, 0, ...)"),
     ],
 )
 def test_wrong_command_line(toy: Toy, words: tuple[str, ...], message: str) -> None:
     result = toy.run(*words)
     assert (result.returncode, result.stdout, problems(result)) == (1, b"", [message])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--plug=right", "--port=wrong", "--nodename", "wrong"),
+        ("-n", "right", "--port", "wrong"),
+        ("--port=wrong", "--port", "right"),
+        ("--port=right", "--nodename=wrong"),
+        ("--plug=", "--port=right"),
+        ("--nodename=right",),
+    ],
+)
+def test_old_and_new_names_on_the_command_line(read: Input, words: tuple[str, ...]) -> None:
+    """Of two names the newer one wins, as on standard input."""
+    assert read.arguments(*words) == {"--plug": "right"}
+
+
+def test_other_old_names_on_the_command_line(read: Input) -> None:
+    words = ("--option=on", "--login", "u", "--passwd=p", "--passwd-script=s", "--debug=d")
+    assert read.arguments(*words) == {
+        "--action": "on",
+        "--username": "u",
+        "--password": "p",
+        "--password-script": "s",
+        "--debug-file": "d",
+    }
+
+
+def test_a_number_is_a_level(read: Input) -> None:
+    both = {"--verbose": "1", "--verbose-level": "2"}
+    assert read.stdin(b"verbose=2") == read.arguments("--verbose=2") == both
+    assert read.arguments("--verbose=1", "-v") == both
+    assert read.arguments("-vvv", "--verbose=2") == both
+    assert read.stdin(b"verbose=0") == read.arguments("-vv", "--verbose=0") == {}
 
 
 def test_arguments_that_are_not_text(toy: Toy) -> None:
@@ -153,7 +197,7 @@ def test_switches_on_stdin(read: Input) -> None:
         (b"action=on\npasswd=hunter2\0", "standard input, line 2: a NUL byte"),
         (b"action=on\n\npasswd=hunter2\xff", "standard input, line 3: not UTF-8 text"),
         (b"passwd=" + b"hunter2" * 150000, "standard input is longer than 64 KiB"),
-        (b"quiet=hunter2", "--quiet is a switch: its value must be yes or no (or 1, 0, ...)"),
+        (b"help=hunter2", "--help is a switch: its value must be yes or no (or 1, 0, ...)"),
         (
             b"-e action=monitor\npasswd=hunter2",
             "standard input, line 1: white space in a name "
@@ -202,7 +246,8 @@ def test_any_value_survives(values: dict[str, str]) -> None:
     names = fencing._option_names(OPTIONS)
     assert fencing._options_of(fencing._known_pairs(pairs, names)) == wanted
     words = [f"{fencing._key(name)}={value}" for name, value in values.items()]
-    assert fencing._options_of(fencing._argument_pairs(words, names)) == wanted
+    given = fencing._argument_pairs(words, names)
+    assert fencing._options_of(fencing._known_pairs(given, names)) == wanted
 
 
 @given(value=PLAIN.map(lambda text: f" {text} "))
@@ -224,13 +269,27 @@ WORDS = st.lists(st.one_of(st.text(), st.sampled_from(["-n", "--plug", "-vq", "-
 
 @given(words=WORDS)
 def test_any_words_give_options_or_a_problem(words: list[str]) -> None:
+    names = fencing._option_names(OPTIONS)
     try:
-        options = fencing._options_of(
-            fencing._argument_pairs(words, fencing._option_names(OPTIONS))
-        )
+        given = fencing._argument_pairs(words, names)
+        options = fencing._options_of(fencing._known_pairs(given, names))
     except fencing._UsageProblem:
         return
     assert all(key.startswith("--") for key in options)
+
+
+@pytest.mark.parametrize("word", ["fabric_fencing", "web", "ipaddr", "no_such_option"])
+@pytest.mark.parametrize(
+    "arguments", [("-o", "metadata"), ("-h",), ("-V",), ("-o", "off", "-n", "a"), ("--unknown",)]
+)
+def test_an_agent_that_wants_what_is_not_here(
+    toy: Toy, word: str, arguments: tuple[str, ...]
+) -> None:
+    """Passed over, fabric_fencing would mean a reboot in place of an off."""
+    result = toy.run(*arguments, FENCE_TOY_WORDS=word)
+    assert (result.returncode, result.stdout, toy.calls) == (1, b"", [])
+    wanted = f"the agent asks its library (device_opt) for what it does not have: {word}"
+    assert problems(result) == [wanted]
 
 
 def test_repository_is_what_is_tested() -> None:

@@ -47,6 +47,7 @@ def save(device, *call):
 def get_power(conn, options):
     device = load()
     save(device, "get", options["--plug"])
+    exec(os.environ.get("FENCE_TOY_LOOK", ""))
     if options["--plug"] not in device["state"]:
         fencing.fail(fencing.EC_STATUS)
     return device["state"][options["--plug"]]
@@ -82,7 +83,7 @@ def define_options():
 def main():
     atexit.register(atexit_handler)
     define_options()
-    options = ["login", "passwd", "port", "method", "toy_level", "toy_flag", "toy_kind", "web"]
+    options = ["login", "passwd", "port", "method", "toy_level", "toy_flag", "toy_kind"]
     options += os.environ.get("FENCE_TOY_WORDS", "").split()
     own_checks = "FENCE_TOY_CHECKS" in os.environ
     opt = check_input(options, process_input(options), other_conditions=own_checks)
@@ -91,16 +92,23 @@ def main():
         with open(os.environ["FENCE_TOY_DUMP"], "w") as file:
             json.dump(opt, file)
     show_docs(opt, eval(os.environ["FENCE_TOY_DOCS"]))
-    if own_checks:
-        fencing.fail_usage("Failed: a check of the toy", stop=False)
-        sys.exit(1)
+    if own_checks:  # as an agent does that knows nothing of what the library found
+        found = os.environ["FENCE_TOY_CHECKS"]
+        if found:
+            fencing.fail_usage("Failed: " + found, stop=False)
+        if found or opt["--action"] == "validate-all":
+            sys.exit(1 if found else 0)
     if "FENCE_TOY_CHATTER" in os.environ:
         import logging
         for number in range(2000):
             logging.debug("%d %s", number, os.environ["FENCE_TOY_CHATTER"] * 100)
         logging.warning("%s", "y" * 5000)
-    run_delay(opt)
-    sys.exit(fencing.fence_action(None, opt, set_power, get_power, get_list, cycle))
+    try:
+        run_delay(opt)
+        status = fencing.fence_action(None, opt, set_power, get_power, get_list, cycle)
+    finally:
+        exec(os.environ.get("FENCE_TOY_CLEAN_UP", ""))
+    sys.exit(status)
 
 main()
 """
