@@ -9,7 +9,9 @@ module also runs on the distribution's. A run of an agent reads::
     run_delay(options)
     sys.exit(fence_action(connection, options, set_power, get_power, get_list))
 
-Beyond that interface: `clock`, through which time comes in.
+Beyond that interface: `clock`, through which time comes in; `show_waiting`, for a line on a
+person's terminal; and `Interrupted`, which a signal raises where the agent is: `try` and `finally`
+are all that an agent needs to clean up.
 
 Imports: cluster software asks every agent for its metadata, so that path loads nothing beyond
 what a bare interpreter has loaded anyway. logging, subprocess and the like are therefore imported
@@ -18,6 +20,7 @@ inside the functions that need them, and the command line parser is our own.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import time
@@ -168,6 +171,17 @@ process_start = clock.monotonic()
 
 class Failed(SystemExit):
     """How `fail` and `fail_usage` end the process: told apart from an agent's own exit."""
+
+
+class Interrupted(SystemExit):
+    """A signal asks the agent to end. Raised once, in the main thread; the exit status is 1.
+
+    :ivar signal_name: the signal's, such as "SIGTERM"
+    """
+
+    def __init__(self, signal_name: str) -> None:
+        super().__init__(1)
+        self.signal_name = signal_name
 
 
 _NO_SWITCH = "{} is a switch: its value must be yes or no (or 1, 0, ...)"
@@ -432,6 +446,9 @@ def process_input(device_opt: Sequence[str]) -> Options:
         if not arguments:
             return _options_of(_stdin_pairs(names))
         return _options_of(_known_pairs(_argument_pairs(arguments, names), names))
+    except KeyboardInterrupt:
+        _end.signal_name = "SIGINT"
+        raise Interrupted("SIGINT") from None
     except _UsageProblem as problem:
         _log_problem(str(problem))
         _end_with_hint()
@@ -493,6 +510,7 @@ class _Stderr:
         self.left -= len(data)
         if sys.stderr is None:
             return
+        _waiting.show("")
         try:
             # Past the text layer, which may write more bytes than we count: "\\u20ac" for one sign.
             descriptor = sys.stderr.fileno()
@@ -518,7 +536,59 @@ def _takes_more(descriptor: int) -> bool:
     return bool(poller.poll(1000 * _PATIENCE))
 
 
+class _WaitingLine:
+    """The line on a person's terminal that says what is being waited for."""
+
+    def __init__(self) -> None:
+        self.is_wanted = True
+        self._shown = ""
+
+    def show(self, text: str) -> None:
+        """Write over the line. When the terminal is gone, or stopped, show nothing any more."""
+        if not self.is_wanted or not (text or self._shown):
+            return
+        try:
+            self.is_wanted = _is_persons_terminal() and _takes_more(sys.stderr.fileno())
+            if self.is_wanted:
+                self._write(_escaped(text))
+        except (AttributeError, OSError, ValueError):
+            self.is_wanted = False
+
+    def _write(self, text: str) -> None:
+        """One column stays free: a line that fills the last one could not be written over.
+
+        What stood there goes with spaces: not every terminal knows a sequence for that. With it
+        goes the ^C that the terminal shows behind it.
+        """
+        descriptor = sys.stderr.fileno()
+        room = (os.get_terminal_size(descriptor).columns or 80) - 1
+        text = text[:room]
+        blank = ""
+        if len(text) < len(self._shown):
+            blank = "\r" + " " * min(len(self._shown) + len("^C"), room)
+        _write_all(descriptor, f"{blank}\r{text}".encode())
+        self._shown = text
+
+
+def _is_persons_terminal() -> bool:
+    """Whether a person sits before standard error, at what can go back to a line's start."""
+    able = os.environ.get("TERM", "dumb") not in ("", "dumb")
+    return able and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def show_waiting(text: str) -> None:
+    """Say on the terminal what is being waited for, on one line that each call writes over.
+
+    It vanishes before a message or a result is shown, and at exit. Where no person sits at a
+    terminal, and with `--quiet`, nothing happens; a terminal that is gone is no error.
+
+    :param text: one line, cut to the terminal's width; "" removes it
+    """
+    _waiting.show(text)
+
+
 _stderr = _Stderr()
+_waiting = _WaitingLine()
 _handlers: list[logging.Handler] = []  # ours on the root logger
 
 
@@ -597,6 +667,7 @@ def _set_up_logging(options: Options) -> list[str]:
     while _handlers:
         root.removeHandler(_handlers.pop())
     verbose = bool(options.get("--verbose-level"))
+    _waiting.is_wanted = "--quiet" not in options
     if "--quiet" not in options:
         level = logging.DEBUG if verbose else logging.WARNING
         _handlers.append(_stream_handler(_stderr.put, level))
@@ -656,6 +727,82 @@ def _log_problem(problem: str) -> None:
 def _end_with_hint() -> NoReturn:
     _logger().error("%s -h shows the options", _program())
     raise Failed(1)
+
+
+# --- Ending ----------------------------------------------------------------------------------
+
+_CLEAN_UP_LIMIT = 1.9  # seconds from a signal to the exit: a cluster waits for it
+
+
+class _End:
+    """The end of the process: at a signal, and with 1 whatever the agent makes of it.
+
+    :ivar signal_name: the signal that asks for it, or ""
+    :ivar is_failed: whether the exit status has to be 1
+    """
+
+    def __init__(self) -> None:
+        self.signal_name = ""
+        self.is_failed = False
+        self._is_over = False
+        self._is_logged = False
+        self._signals: list[int] = []
+
+    def listen(self) -> None:
+        """Raise Interrupted at the first signal from now on.
+
+        Not for a signal that the agent handles itself, nor for one that whoever started it has
+        ignored, as nohup does.
+        """
+        import signal
+
+        self._nowhere = open(os.devnull, "w")  # noqa: SIM115 (for a moment when nothing may fail)
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+            if signal.getsignal(number) in usual:
+                signal.signal(number, self._note)
+                self._signals.append(number)
+
+    def _note(self, number: int, frame: object) -> None:
+        import faulthandler
+        import signal
+
+        if self.signal_name:
+            return
+        self.signal_name = signal.Signals(number).name
+        try:
+            # A thread that needs nothing of Python's, so that nothing can hold it up: at its end
+            # it writes where every thread is, and leaves with 1.
+            faulthandler.dump_traceback_later(_CLEAN_UP_LIMIT, exit=True, file=self._nowhere)
+        finally:
+            if not self._is_over:
+                raise Interrupted(self.signal_name)
+
+    def log(self) -> None:
+        """Say which signal it was, once."""
+        if self.signal_name and not self._is_logged:
+            self._is_logged = True
+            _logger().error("ended by %s", self.signal_name)
+
+    def conclude(self) -> None:
+        """Leave with 1 if that is due. From here on a signal changes nothing."""
+        self._is_over = True
+        _waiting.show("")
+        if self._signals:
+            import signal
+
+            # Python takes its handlers back while it ends, but leaves alone what is ignored.
+            for number in self._signals:
+                signal.signal(number, signal.SIG_IGN)
+        self.log()
+        if self.signal_name or self.is_failed:
+            _print("")  # with what the agent printed itself
+            os._exit(1)  # the exit status cannot be changed otherwise at this point
+
+
+_end = _End()
+# Before any function of the agent is registered: so it runs after all of them.
+atexit.register(lambda: _end.conclude())
 
 
 # --- Checking --------------------------------------------------------------------------------
@@ -780,12 +927,12 @@ def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool 
     All problems are logged, one message each, before the process ends, whatever the action. A
     bad value of an option that only says what is logged is no problem: it is warned of, and
     counts as not given. With `metadata`, `manpage`, `-h` and `-V` nothing is checked, logged or
-    run.
+    run. With all other actions, signals are listened to from here on: see `Interrupted`.
 
     :param device_opt: as for `process_input`
     :param opt: what `process_input` returned
-    :param other_conditions: the agent has checks of its own: a good `validate-all` then returns,
-        and the agent ends it, with 0 or 1
+    :param other_conditions: the agent has checks of its own: `validate-all` then returns, and the
+        agent ends it. When problems were found here the exit status is 1, whatever the agent says
     :returns: the options, with `options["device_opt"]` and `--verbose-level` as a number
     :raises SystemExit: with 1 when something is wrong; with 0 after a good `validate-all`
     """
@@ -798,6 +945,7 @@ def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool 
     options["--verbose-level"] = int(options.get("--verbose-level", "--verbose" in options))
     if _wants_docs(options):
         return options
+    _end.listen()
     if options["--verbose-level"]:
         options["--verbose"] = "1"
     warnings += _set_up_logging(options)
@@ -806,9 +954,12 @@ def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool 
     problems = _problems(names, options)
     for problem in problems:
         _log_problem(problem)
+    if options["--action"] == "validate-all" and other_conditions:
+        _end.is_failed = bool(problems)
+        return options
     if problems:
         _end_with_hint()
-    if options["--action"] == "validate-all" and not other_conditions:
+    if options["--action"] == "validate-all":
         sys.exit(0)
     return options
 
@@ -1012,6 +1163,7 @@ def _print(text: str) -> str | None:
 
     Whatever is printed after that goes nowhere, so that it cannot fail again.
     """
+    _waiting.show("")
     if sys.stdout is None:
         return "it is closed"
     encoding = sys.stdout.encoding or "utf-8"
@@ -1274,11 +1426,20 @@ def fence_action(
     :param sync_set_power_fn: used if `set_power_fn` is None: switches one plug, waits for the
         effect, returns whether it came
     :returns: exit status: 2 for `status` if all plugs are off, else 0
-    :raises SystemExit: with 1 when the action failed
+    :raises SystemExit: with 1 when the action failed; `Interrupted` when a signal ended it
     """
-    action = options["--action"]
     options["--plugs"] = _split_plugs(options)
     power = _Power(conn, options, get_power_fn, set_power_fn, sync_set_power_fn)
+    try:
+        return _act(power, get_outlet_list, reboot_cycle_fn)
+    except Interrupted:
+        _end.log()
+        raise
+
+
+def _act(power: _Power, get_outlet_list: GetOutlets | None, cycle_fn: Succeeds | None) -> int:
+    """Run the action; the exit status."""
+    action = power.options["--action"]
     if action in _PLUG_ACTIONS and not power.plugs:
         fail_usage("--plug is missing")
     if action == "status":
@@ -1286,11 +1447,11 @@ def fence_action(
     if action in ("on", "off"):
         _switch_action(power, action)
     elif action == "reboot":
-        _reboot_action(power, reboot_cycle_fn)
+        _reboot_action(power, cycle_fn)
     elif action == "monitor" and get_outlet_list is None:
         power.states()
     else:
-        _list_action(conn, options, get_outlet_list)
+        _list_action(power.conn, power.options, get_outlet_list)
     return 0
 
 
@@ -1372,27 +1533,33 @@ def run_command(
 
 # --- Beside other agents ---------------------------------------------------------------------
 
-_DISTRIBUTION = "/usr/share/fence/fencing.py"
+_DISTRIBUTION = "/usr/share/fence"
+
+
+def _is_mistaken() -> bool:
+    """Whether the program wants the distribution's library: then it has named its folder.
+
+    Python looks for a module beside the program first: a copy of this file in the folder of all
+    agents would be imported by every one of them. Who wants ours has named our folder, too, so it
+    stands in the path once more than Python has put it there (with -I it puts none there).
+    """
+    folders = [os.path.realpath(folder) for folder in sys.path]
+    here = os.path.dirname(os.path.realpath(__file__))
+    beside = here == os.path.dirname(os.path.realpath(sys.argv[0]))
+    isolated = sys.flags.isolated or getattr(sys.flags, "safe_path", False)
+    is_named = folders.count(here) > (beside and not isolated)
+    return os.path.realpath(_DISTRIBUTION) in folders and not is_named
 
 
 def _step_aside() -> None:
-    """Leave this module's name to the distribution's library when a foreign agent imports it.
-
-    Python looks for a module beside the program first: a copy of this file in the folder of all
-    agents would be imported by every one of them.
-    """
-    program = os.path.realpath(sys.argv[0])
-    beside = os.path.dirname(program) == os.path.dirname(os.path.realpath(__file__))
-    ours = hasattr(sys.modules["__main__"], "find_library")  # whatever its file is called
-    foreign = beside and os.path.isfile(program) and not ours
-    if not foreign or not os.path.isfile(_DISTRIBUTION):
-        return
+    """Leave this module's name to the distribution's library."""
     from importlib.util import module_from_spec, spec_from_file_location
 
-    spec = spec_from_file_location(__name__, _DISTRIBUTION)
+    spec = spec_from_file_location(__name__, os.path.join(_DISTRIBUTION, "fencing.py"))
     if spec and spec.loader:
         sys.modules[__name__] = module = module_from_spec(spec)
         spec.loader.exec_module(module)
 
 
-_step_aside()
+if _is_mistaken() and os.path.isfile(os.path.join(_DISTRIBUTION, "fencing.py")):
+    _step_aside()

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import pathlib
-import signal
 import subprocess
 from typing import Any
 
@@ -409,17 +408,6 @@ def test_stdout_is_given_up_after_a_failure(
         assert act(device, "off") == 0
     print("something else", flush=True)
     assert len(caplog.messages) == 1
-
-
-def test_death_by_a_signal_is_not_a_success(toy: Toy) -> None:
-    toy.reset(a="on", stuck="off")
-    command = toy.command("-o", "off", *LOGIN, "-n", "a", "-v", "--power-timeout=60")
-    with subprocess.Popen(command, env=toy.environment(), stderr=subprocess.PIPE) as process:
-        assert process.stderr is not None
-        while b"switching" not in process.stderr.readline():
-            assert process.poll() is None
-        process.terminate()
-        assert process.wait(timeout=60) == -signal.SIGTERM
 
 
 SCENES: list[tuple[dict[str, Any], list[str]]] = [

@@ -144,6 +144,21 @@ def test_validate_all(toy: Toy) -> None:
     assert toy.run("-o", "validate-all", "-l", "u").returncode == 1
 
 
+def test_validate_all_with_checks_of_the_agent(toy: Toy) -> None:
+    """Everything is said at once, and the status is 1 although the agent found nothing itself."""
+    result = toy.run("-o", "validate-all", "-l", "u", FENCE_TOY_CHECKS="a check of the toy")
+    assert (result.returncode, problems(result)) == (1, [NO_PASSWORD, "a check of the toy"])
+    result = toy.run("-o", "validate-all", "-l", "u", FENCE_TOY_CHECKS="")
+    assert (result.returncode, problems(result), toy.calls) == (1, [NO_PASSWORD], [])
+    result = toy.run("-o", "validate-all", *LOGIN, FENCE_TOY_CHECKS="a check of the toy")
+    assert (result.returncode, problems(result)) == (1, ["a check of the toy"])
+    result = toy.run("-o", "validate-all", *LOGIN, FENCE_TOY_CHECKS="")
+    assert (result.returncode, result.stderr, toy.calls) == (0, b"", [])
+    # For other actions the agent's checks are not reached.
+    result = toy.run("-o", "list", "-l", "u", FENCE_TOY_CHECKS="a check of the toy")
+    assert (result.returncode, problems(result)) == (1, [NO_PASSWORD])
+
+
 BAD_SWITCH = "is a switch: its value must be yes or no (or 1, 0, ...)"
 BAD_LOGGING = [
     ("verbose=hunter2", f"--verbose {BAD_SWITCH}"),

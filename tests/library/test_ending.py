@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A signal ends an agent: it is logged, the agent cleans up, and the exit status is 1."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import fencing
+from tests.library.toy_agent import LOGIN, Toy, problems
+
+SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGALRM"]
+
+
+@pytest.fixture
+def toy(tmp_path: pathlib.Path) -> Toy:
+    toy = Toy(tmp_path)
+    toy.reset(a="on", stuck="off on")
+    return toy
+
+
+def wait_until_called(toy: Toy, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the library has called the toy three times: it polls then."""
+    deadline = time.monotonic() + 60
+    while toy.device.read_text().count('"a"') < 4:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.1)
+
+
+class Ended:
+    """How an `off` ended that got signals: its status, what it printed, how long it took."""
+
+    def __init__(self, toy: Toy, *signals: str, action: str = "off", **env: str) -> None:
+        arguments = ("-o", action, *LOGIN, "-n", "a", "--power-timeout=60")
+        self.process = subprocess.Popen(
+            toy.command(*arguments),
+            env=toy.environment(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        wait_until_called(toy, self.process)
+        begin = time.monotonic()
+        for name in signals:
+            self.process.send_signal(getattr(signal, name))
+            time.sleep(0.1)
+        stdout, stderr = self.process.communicate(timeout=60)
+        self.seconds = time.monotonic() - begin
+        self.status = self.process.returncode
+        self.stdout = stdout
+        self.problems = problems(
+            subprocess.CompletedProcess([], self.process.returncode, stdout, stderr)
+        )
+
+
+CLOSE = "open(DEVICE + '.closed', 'w').close()"
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_each_signal(toy: Toy, name: str) -> None:
+    ended = Ended(toy, name, FENCE_TOY_CLEAN_UP=CLOSE)
+    assert (ended.status, ended.stdout, ended.problems) == (1, b"", [f"ended by {name}"])
+    assert ended.seconds < 1
+    assert os.path.exists(f"{toy.device}.closed")
+
+
+def test_only_the_first_counts(toy: Toy) -> None:
+    slow = f"import time; time.sleep(0.8); {CLOSE}"
+    ended = Ended(toy, "SIGHUP", "SIGTERM", "SIGALRM", "SIGINT", "SIGHUP", FENCE_TOY_CLEAN_UP=slow)
+    assert (ended.status, ended.problems) == (1, ["ended by SIGHUP"])
+    assert os.path.exists(f"{toy.device}.closed")
+
+
+def test_a_reboot_is_ended_while_it_switches_on(toy: Toy) -> None:
+    toy.reset(a="on", stuck="on")
+    ended = Ended(toy, "SIGTERM", action="reboot")
+    assert (ended.status, ended.stdout, ended.problems) == (1, b"", ["ended by SIGTERM"])
+
+
+def test_while_the_agent_waits_itself(toy: Toy) -> None:
+    """In another thread's event, as one waits for an answer; and outside of fence_action."""
+    toy.reset(a="on")
+    wait = "import threading, json; d = load(); n = len(d['calls']); n > 3 or save(d, 'get', 'a');"
+    wait += " n > 3 and threading.Event().wait(60); get_power(conn, options)"
+    ended = Ended(toy, "SIGTERM", FENCE_TOY_LOOK=wait)
+    assert (ended.status, ended.problems) == (1, ["ended by SIGTERM"])
+    wait = "for n in range(4): save(load(), 'closing', 'a')\nimport time; time.sleep(60)"
+    ended = Ended(toy, "SIGTERM", FENCE_TOY_CLEAN_UP=wait)
+    assert (ended.status, ended.problems) == (1, ["ended by SIGTERM"])
+
+
+@pytest.mark.parametrize(
+    "clean_up",
+    [
+        "sys.exit(0)",
+        "os.environ.get('x'); return",
+        "print('lost?', end=''); sys.exit(2)",
+        "raise fencing.Failed(1)",
+        "raise ValueError",
+    ],
+)
+def test_whatever_clean_up_does_the_status_is_1(toy: Toy, clean_up: str) -> None:
+    if "return" in clean_up:  # of main, which swallows the exit
+        toy.agent.write_text(toy.agent.read_text().replace("    sys.exit(status)", ""))
+        source = toy.agent.read_text()
+        toy.agent.write_text(source.replace("    finally:\n", "    finally:\n        return\n"))
+        clean_up = ""
+    ended = Ended(toy, "SIGTERM", FENCE_TOY_CLEAN_UP=clean_up)
+    assert ended.status == 1
+    assert ended.problems[0] == "ended by SIGTERM"
+    assert ended.stdout == (b"lost?" if "lost?" in clean_up else b"")
+
+
+@pytest.mark.parametrize(
+    "clean_up",
+    [
+        "import time; time.sleep(60)",
+        "import threading; threading.Thread(target=__import__('time').sleep, args=[60]).start()",
+        # A call of the system that neither returns nor lets Python in, as a search for a host does.
+        "import ctypes, signal\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
+        "ctypes.CDLL(None).sleep(60)",
+    ],
+    ids=["sleeps", "thread", "C"],
+)
+def test_clean_up_that_does_not_end(toy: Toy, clean_up: str) -> None:
+    ended = Ended(toy, "SIGTERM", FENCE_TOY_CLEAN_UP=clean_up)
+    assert (ended.status, ended.problems) == (1, ["ended by SIGTERM"])
+    assert 1.5 < ended.seconds < 3
+
+
+def test_while_the_password_script_runs(toy: Toy) -> None:
+    script = f'echo \'"a" "a" "a" "a"\' >> {toy.device}; exec sleep 60'
+    command = toy.command("-o", "off", "-l", "u", "-n", "a", "--login-timeout=60", "-S", script)
+    with subprocess.Popen(command, env=toy.environment(), stderr=subprocess.PIPE) as process:
+        wait_until_called(toy, process)
+        process.terminate()
+        assert process.stderr is not None
+        assert b"ended by SIGTERM" in process.stderr.read()
+    assert process.returncode == 1
+
+
+def test_while_it_waits_for_its_input(toy: Toy) -> None:
+    with subprocess.Popen(
+        toy.command(), env=toy.environment(), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("action", ["metadata", "off"])
+def test_documentation_listens_to_nothing(toy: Toy, action: str) -> None:
+    """It ends at once, as any program does."""
+    toy.reset(a="on")
+    look = "import signal; print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
+    source = toy.agent.read_text().replace("    show_docs(", f"    {look}\n    show_docs(", 1)
+    toy.agent.write_text(source)
+    result = toy.run("-o", action, *LOGIN, "-n", "a")
+    assert result.stdout.startswith(b"True" if action == "metadata" else b"False")
+
+
+def test_handlers_of_the_agent_stay(toy: Toy) -> None:
+    own = "import signal; signal.signal(signal.SIGTERM, lambda *x: os._exit(7))"
+    source = toy.agent.read_text().replace(
+        "    define_options()\n", f"    define_options()\n    {own}\n"
+    )
+    toy.agent.write_text(source)
+    assert Ended(toy, "SIGTERM").status == 7
+
+
+def test_a_signal_at_the_very_end_changes_nothing(toy: Toy) -> None:
+    """After the library's last act all is done: what was fenced stays fenced."""
+    toy.reset(a="on")
+    late = "import atexit, fencing; end = fencing._end.conclude\n"
+    late += "class Late:\n    def __del__(self): os.kill(os.getpid(), 15)\n"
+    late += "sys.late = Late()"
+    result = toy.run("-o", "off", *LOGIN, "-n", "a", FENCE_TOY_CLEAN_UP=late)
+    assert (result.returncode, result.stdout) == (0, b"Success: Powered OFF\n")
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Puts this process's handlers back."""
+    before = {name: signal.getsignal(getattr(signal, name)) for name in SIGNALS}
+    yield
+    for name, handler in before.items():
+        signal.signal(getattr(signal, name), handler)
+
+
+def test_interrupted() -> None:
+    interrupted = fencing.Interrupted("SIGTERM")
+    assert isinstance(interrupted, SystemExit)
+    assert (interrupted.code, interrupted.signal_name) == (1, "SIGTERM")
