@@ -548,7 +548,9 @@ class _WaitingLine:
         if not self.is_wanted or not (text or self._shown):
             return
         try:
-            self.is_wanted = _is_persons_terminal() and _takes_more(sys.stderr.fileno())
+            able = os.environ.get("TERM", "dumb") not in ("", "dumb")  # to go to a line's start
+            person = sys.stdin.isatty() and sys.stderr.isatty()
+            self.is_wanted = able and person and _takes_more(sys.stderr.fileno())
             if self.is_wanted:
                 self._write(_escaped(text))
         except (AttributeError, OSError, ValueError):
@@ -566,14 +568,9 @@ class _WaitingLine:
         blank = ""
         if len(text) < len(self._shown):
             blank = "\r" + " " * min(len(self._shown) + len("^C"), room)
+        self._shown = max(self._shown, text, key=len)  # a signal may come before it is written
         _write_all(descriptor, f"{blank}\r{text}".encode())
         self._shown = text
-
-
-def _is_persons_terminal() -> bool:
-    """Whether a person sits before standard error, at what can go back to a line's start."""
-    able = os.environ.get("TERM", "dumb") not in ("", "dumb")
-    return able and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def show_waiting(text: str) -> None:
@@ -735,18 +732,13 @@ _CLEAN_UP_LIMIT = 1.9  # seconds from a signal to the exit: a cluster waits for 
 
 
 class _End:
-    """The end of the process: at a signal, and with 1 whatever the agent makes of it.
-
-    :ivar signal_name: the signal that asks for it, or ""
-    :ivar is_failed: whether the exit status has to be 1
-    """
+    """The end of the process: at a signal, and with 1 whatever the agent makes of it."""
 
     def __init__(self) -> None:
-        self.signal_name = ""
-        self.is_failed = False
+        self.signal_name = ""  # of the one that asks for it
+        self.is_failed = False  # whether the exit status has to be 1
         self._is_over = False
         self._is_logged = False
-        self._signals: list[int] = []
 
     def listen(self) -> None:
         """Raise Interrupted at the first signal from now on.
@@ -761,7 +753,6 @@ class _End:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
             if signal.getsignal(number) in usual:
                 signal.signal(number, self._note)
-                self._signals.append(number)
 
     def _note(self, number: int, frame: object) -> None:
         import faulthandler
@@ -788,15 +779,8 @@ class _End:
         """Leave with 1 if that is due. From here on a signal changes nothing."""
         self._is_over = True
         _waiting.show("")
-        if self._signals:
-            import signal
-
-            # Python takes its handlers back while it ends, but leaves alone what is ignored.
-            for number in self._signals:
-                signal.signal(number, signal.SIG_IGN)
         self.log()
         if self.signal_name or self.is_failed:
-            _print("")  # with what the agent printed itself
             os._exit(1)  # the exit status cannot be changed otherwise at this point
 
 
@@ -925,9 +909,9 @@ def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool 
     """Add the defaults, set up logging, and check everything.
 
     All problems are logged, one message each, before the process ends, whatever the action. A
-    bad value of an option that only says what is logged is no problem: it is warned of, and
-    counts as not given. With `metadata`, `manpage`, `-h` and `-V` nothing is checked, logged or
-    run. With all other actions, signals are listened to from here on: see `Interrupted`.
+    bad value of an option that only says what is logged is warned of, and counts as not given.
+    With `metadata`, `manpage`, `-h` and `-V` nothing is checked, logged or run. With all other
+    actions, signals are listened to from here on: see `Interrupted`.
 
     :param device_opt: as for `process_input`
     :param opt: what `process_input` returned
@@ -948,8 +932,7 @@ def check_input(device_opt: Sequence[str], opt: Options, other_conditions: bool 
     _end.listen()
     if options["--verbose-level"]:
         options["--verbose"] = "1"
-    warnings += _set_up_logging(options)
-    for warning in warnings:
+    for warning in warnings + _set_up_logging(options):
         _logger().warning("ignored: %s", warning)
     problems = _problems(names, options)
     for problem in problems:
