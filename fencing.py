@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     GetOutlets = Callable[[Any, Options], Mapping[str, Outlet]]
     Succeeds = Callable[[Any, Options], bool]
 
-RELEASE_VERSION = "1.0.0"
+RELEASE_VERSION = "2.0.0"
 
 EC_OK = 0
 EC_GENERIC_ERROR = 1

@@ -136,7 +136,7 @@ def test_manpage_is_the_metadata(toy: Toy) -> None:
 
 def test_version(toy: Toy) -> None:
     for result in (toy.run("-V"), toy.run(stdin=b"version=1")):
-        assert (result.returncode, result.stdout) == (0, b"1.0.0\n")
+        assert (result.returncode, result.stdout) == (0, f"{fencing.RELEASE_VERSION}\n".encode())
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
