@@ -62,6 +62,8 @@ def harmless() -> Iterator[None]:
         patch.setattr(agent, "run", call)
         patch.setattr(agent.Ending, "listen", lambda ending: None)
         patch.setattr(agent.atexit, "register", lambda function: None)
+        patch.setattr(fencing, "_end", fencing._End())
+        patch.setattr(fencing._End, "listen", lambda end: None)
         patch.setattr(fencing, "_run", lambda command, timeout, env=None: (1, b"", b""))
         patch.setattr(fencing, "_syslog_handler", logging.NullHandler)
         patch.setattr(fencing, "_open_debug_file", _dev_null)
@@ -274,10 +276,9 @@ SPOILERS = {
     "api_url": b"api_url=file:///etc/passwd\n",
     "api_url with a space": b"api_url=http://127.0.0.1/ x\n",
     "wsdl": b"wsdl=/etc/passwd\n",
-    "switch": b"verbose=perhaps\n",
+    "switch": b"help=perhaps\n",
     "disable_timeout": b"disable_timeout=perhaps\n",
     "email": b"email=a@b\x1b[2J\n",
-    "debug_file": b"debug_file=/nonexistent/x\n",
 }
 
 

@@ -35,7 +35,6 @@ WRONG_VALUES = {
     ],
     "wsdl": ["/etc/passwd", "file:///etc/passwd"],
     "email": ["a@b\x1bc"],
-    "debug_file": ["/nonexistent/debug.log", "/"],
 }
 
 
