@@ -746,16 +746,18 @@ class _End:
         Not for a signal that the agent handles itself, nor for one that whoever started it has
         ignored, as nohup does.
         """
+        import faulthandler
         import signal
 
-        self._nowhere = open(os.devnull, "w")  # noqa: SIM115 (for a moment when nothing may fail)
+        # Here, not when the signal comes: then nothing may fail.
+        self._leave_after = faulthandler.dump_traceback_later
+        self._nowhere = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
         usual = (signal.SIG_DFL, signal.default_int_handler)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
             if signal.getsignal(number) in usual:
                 signal.signal(number, self._note)
 
     def _note(self, number: int, frame: object) -> None:
-        import faulthandler
         import signal
 
         if self.signal_name:
@@ -764,7 +766,7 @@ class _End:
         try:
             # A thread that needs nothing of Python's, so that nothing can hold it up: at its end
             # it writes where every thread is, and leaves with 1.
-            faulthandler.dump_traceback_later(_CLEAN_UP_LIMIT, exit=True, file=self._nowhere)
+            self._leave_after(_CLEAN_UP_LIMIT, exit=True, file=self._nowhere)
         finally:
             if not self._is_over:
                 raise Interrupted(self.signal_name)
@@ -1520,18 +1522,17 @@ _DISTRIBUTION = "/usr/share/fence"
 
 
 def _is_mistaken() -> bool:
-    """Whether the program wants the distribution's library: then it has named its folder.
+    """Whether the program wants the distribution's library: it names that folder, and not ours.
 
     Python looks for a module beside the program first: a copy of this file in the folder of all
-    agents would be imported by every one of them. Who wants ours has named our folder, too, so it
-    stands in the path once more than Python has put it there (with -I it puts none there).
+    agents would be imported by every one of them. Where our folder has been named, it is in the
+    path once more than Python has put it there by itself (with -I it does not).
     """
+    if _DISTRIBUTION not in sys.path or sys.flags.isolated or getattr(sys.flags, "safe_path", 0):
+        return False
     folders = [os.path.realpath(folder) for folder in sys.path]
     here = os.path.dirname(os.path.realpath(__file__))
-    beside = here == os.path.dirname(os.path.realpath(sys.argv[0]))
-    isolated = sys.flags.isolated or getattr(sys.flags, "safe_path", False)
-    is_named = folders.count(here) > (beside and not isolated)
-    return os.path.realpath(_DISTRIBUTION) in folders and not is_named
+    return os.path.dirname(os.path.realpath(sys.argv[0])) == here and folders.count(here) == 1
 
 
 def _step_aside() -> None:

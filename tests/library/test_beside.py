@@ -33,9 +33,9 @@ class Sbin:
         (self.folder / "fencing.py").write_text(source)
         (self.distribution / "fencing.py").write_text("RELEASE_VERSION = 'of the distribution'\n")
 
-    def imports(self, preparation: str, *flags: str, name: str = "fence_it") -> str:
+    def imports(self, preparation: str, *flags: str, path: str = "sbin/fence_it") -> str:
         """The version of the library that a program gets which begins so."""
-        agent = self.folder / name
+        agent = self.folder.parent / path
         lines = preparation.format(folder=self.folder, distribution=self.distribution)
         agent.write_text(
             f"import sys\n{lines}\nimport fencing\nfrom fencing import RELEASE_VERSION\n"
@@ -59,6 +59,10 @@ def test_an_agent_of_the_distribution(sbin: Sbin, more: str) -> None:
 @pytest.mark.parametrize("preparation", [OURS, BOTH])
 def test_an_agent_of_ours(sbin: Sbin, preparation: str, flags: list[str]) -> None:
     assert sbin.imports(preparation, *flags) == fencing.RELEASE_VERSION
+
+
+def test_an_agent_of_ours_elsewhere(sbin: Sbin) -> None:
+    assert sbin.imports(BOTH, path="fence_it") == fencing.RELEASE_VERSION
 
 
 def test_a_program_that_says_nothing(sbin: Sbin) -> None:

@@ -176,6 +176,14 @@ def test_handlers_of_the_agent_stay(toy: Toy) -> None:
     assert Ended(toy, "SIGTERM").status == 7
 
 
+def test_what_is_ignored_at_the_start_stays_ignored(toy: Toy) -> None:
+    """Started with nohup, it goes on when the terminal goes."""
+    toy.agent.write_text(
+        f"import signal; signal.signal(1, signal.SIG_IGN)\n{toy.agent.read_text()}"
+    )
+    assert Ended(toy, "SIGHUP", "SIGTERM").problems == ["ended by SIGTERM"]
+
+
 def test_a_signal_at_the_very_end_changes_nothing(toy: Toy) -> None:
     """After the library's last act all is done: what was fenced stays fenced."""
     toy.reset(a="on")
