@@ -49,9 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with simulator:
         if options.port_file:
             _write_port_file(options.port_file, simulator.port)
-        print(simulator.url, flush=True)
+        # At once: whoever wants the URL alone may close the pipe after its line.
+        print(simulator.url, *_ready_to_paste(simulator.url, options), sep="\n", flush=True)
         stop.wait()
     return 0
+
+
+def _ready_to_paste(url: str, options: argparse.Namespace) -> list[str]:
+    """The agent's options for each API."""
+    account = options.account or default_accounts()[0]
+    key, secret = options.application
+    rest = f"login={key} passwd={secret} consumer_key={options.consumer_key}"
+    return [
+        f"REST: api=rest api_url={url}{ROOT} {rest}",
+        f"SOAP: api=soap api_url={url} login={account.nic} passwd={account.password}",
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -198,6 +198,8 @@ class Server:
         boot_script: an iPXE script of its owner's, or empty. It boots `netboot` all the same: what
             such scripts do is unknown. While there is one the REST API shows no netboot, and
             choosing a netboot removes it.
+        ignores_netboot: whether it boots its disk whatever is chosen, as when network boot is not
+            first in its BIOS.
         refuses_mail, refuses_key: whether the REST API refuses a change with any rescueMail or
             rescueSshKey in it, as it does when it does not like them.
         netboot: what is chosen for the next boot; `netboot_root` is the root device given with it.
@@ -223,6 +225,7 @@ class Server:
     no_intervention: bool = False
     expired: bool = False
     boot_script: str = ""
+    ignores_netboot: bool = False
     refuses_mail: bool = False
     refuses_key: bool = False
 
@@ -326,7 +329,7 @@ class DataCentre:
         self.on_hard_reboot: list[RebootObserver] = []
         self.on_change: list[ChangeObserver] = []
         self.records: dict[str, Callable[[], Any]] = {}
-        self._netboot_changes: list[dict[str, Any]] = []
+        self.netboot_changes: list[dict[str, Any]] = []
         self._calls: deque[dict[str, Any]] = deque(maxlen=call_log)
         self._calls_total = 0
         self._events: list[tuple[float, int, _Event]] = []
@@ -364,7 +367,7 @@ class DataCentre:
         now, server = self.settle(), self._named(name)
         chosen = server.find_netboot(netboot_id)
         self.announce_change(server, now)
-        self._netboot_changes.append(
+        self.netboot_changes.append(
             {
                 "server": name,
                 "at": now,
@@ -428,7 +431,7 @@ class DataCentre:
             "monotonic": now,
             "servers": {server.name: server.record() for server in self.servers.values()},
             "power_cuts": [cut.record() for cut in self.power_cuts],
-            "netboot_changes": list(self._netboot_changes),
+            "netboot_changes": list(self.netboot_changes),
             "calls_total": self._calls_total,
             "calls": list(self._calls),
             "open_sessions": self.sessions.count(),
@@ -488,13 +491,14 @@ class DataCentre:
         if server.last_cut is not cut:
             return  # Cut once more before it could boot: the boot is the later cut's.
         self.announce_change(server, at)
-        server.on, server.running, server.running_since = True, server.netboot, at
+        booted = server.netboots[0] if server.ignores_netboot else server.netboot
+        server.on, server.running, server.running_since = True, booted, at
         server.boots += 1
-        cut.netboot = server.netboot
-        if server.netboot.type == "power":
+        cut.netboot = booted
+        if booted.type == "power":
             self._schedule(at + timing.power_off_delay, partial(self._power_off, server, cut))
         for observer in self.on_boot:
-            observer(server, server.netboot)
+            observer(server, booted)
 
     def _power_off(self, server: Server, cut: PowerCut, at: float) -> None:
         if server.last_cut is cut:

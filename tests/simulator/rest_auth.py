@@ -323,6 +323,14 @@ class Credentials:
             "scope": form.get("scope", "all"),
         }
 
+    def tokens(self) -> list[str]:
+        """The tokens that are good or were a while ago."""
+        return list(self._tokens)
+
+    def end_tokens(self) -> None:
+        """End every token, as a restart of the provider's service would."""
+        self._tokens.clear()
+
     # The ground truth.
 
     def record(self, now: float) -> list[dict[str, Any]]:

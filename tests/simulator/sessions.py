@@ -66,6 +66,10 @@ class Sessions:
         """End every session, as a restart of the provider's service would."""
         self._open.clear()
 
+    def keys(self) -> list[str]:
+        """The keys of the sessions that are open or were a while ago."""
+        return list(self._open)
+
     def count(self) -> int:
         """How many sessions are open."""
         self._drop_expired()

@@ -406,6 +406,8 @@ def test_the_process_serves_until_it_is_told_to_stop(
     assert url == f"http://127.0.0.1:{(tmp_path / 'port').read_text().strip()}"
     state = state_of(url)
     assert list(state["servers"]) == ["ns1.ovh.net"]
+    assert output_of(process).startswith(f"REST: api=rest api_url={url}/1.0 login=")
+    assert output_of(process) == f"SOAP: api=soap api_url={url} login=nic-ovh passwd=pass:word"
     local = datetime.fromisoformat(state["provider_local_time"] + "+00:00").timestamp()
     assert round((local - state["provider_time"]) / 3600, 2) == -3.5
 
