@@ -40,14 +40,11 @@ setup(
         ("share/man/man8", ["man/fence_ovh.8"]),
     ],
     install_requires=[
-        "suds-community>=1.1.2",  # speaks SOAP: the envelopes and their types
+        "suds-community>=1.1.2",  # makes the envelopes of the SOAP API; REST needs nothing
     ],
     extras_require={
-        "rest": [
-            "ovh>=1.2.0",  # the provider's own client of the REST API: signatures and OAuth2
-        ],
         "test": [
-            "ovh>=1.2.0",  # so that every test runs on both APIs
+            "ovh>=1.2.0",  # the provider's own client: signatures and files are compared with it
             "pytest>=7.2",  # runs the tests
             "pytest-xdist>=3.1",  # runs them side by side: most of them wait for a reboot
             "hypothesis>=6.67",  # makes the inputs and schedules that nobody thinks of

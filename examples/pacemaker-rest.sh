@@ -3,7 +3,11 @@
 #
 # The application secret stays out of the CIB, which every user of the cluster can
 # read: put it into /etc/fence_ovh.secret (chmod 600) on every node. The consumer
-# key alone is of no use. `fence_ovh -o authorize` makes one for these servers.
+# key alone is of no use. `fence_ovh -o authorize` prints where to get all three.
+#
+# If the two lose sight of each other, node2 survives (pcmk_delay_base). Do not let the
+# cluster start at boot (pcs cluster disable --all): a node that is back before its
+# fencing has ended stops its cluster again ("We were allegedly just fenced").
 set -eu
 
 APPLICATION_KEY=${APPLICATION_KEY:?}
@@ -15,6 +19,6 @@ pcs stonith create fence-ovh fence_ovh \
     password_script='cat /etc/fence_ovh.secret' \
     pcmk_host_map='node1:ns1001.ip-203-0-113.eu;node2:ns1002.ovh.net' \
     pcmk_delay_base='node1:0s;node2:10s' \
-    pcmk_reboot_timeout=900 pcmk_off_timeout=900 pcmk_on_timeout=900 \
+    pcmk_reboot_timeout=1200 pcmk_off_timeout=1200 pcmk_on_timeout=1200 \
     op monitor interval=60s timeout=90s
 pcs property set stonith-enabled=true

@@ -12,7 +12,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import sysconfig
 import time
 import zipfile
 from collections.abc import Iterable
@@ -132,33 +131,24 @@ def agent_with_our_library() -> Agent:
     return Agent([sys.executable, str(AGENT)])
 
 
-def agent_of_debian(module: str) -> Agent:
+def agent_of_debian() -> Agent:
     """The same on Debian's Python."""
-    return Agent([DEBIAN_PYTHON, str(AGENT)], debian_environment(module))
+    return Agent([DEBIAN_PYTHON, "-IS", str(AGENT)])
 
 
-def agent_on_distribution_library(module: str, folder: pathlib.Path) -> Agent:
+def agent_on_distribution_library(folder: pathlib.Path) -> Agent:
     """The same with no library of ours in sight, so that it takes the distribution's."""
     copy = folder / "sbin" / "fence_ovh"
     copy.parent.mkdir(exist_ok=True)
     shutil.copy(AGENT, copy)
-    return Agent([DEBIAN_PYTHON, str(copy)], debian_environment(module))
-
-
-def debian_environment(module: str) -> dict[str, str]:
-    """What Debian's Python needs to find a module: nothing, or the packages of this Python.
-
-    Debian packages suds, but not OVH's own library.
-    """
-    return {} if module == "suds" else {"PYTHONPATH": sysconfig.get_path("purelib")}
+    return Agent([DEBIAN_PYTHON, "-IS", str(copy)])
 
 
 def missing_for_debian(module: str) -> str | None:
     """Why the agent cannot run on Debian's Python with that module; None if it can."""
     command = [DEBIAN_PYTHON, "-c", f"import {module}"]
-    environment = {**os.environ, **debian_environment(module)}
     try:
-        found = subprocess.run(command, stderr=subprocess.DEVNULL, env=environment, check=False)
+        found = subprocess.run(command, stderr=subprocess.DEVNULL, check=False)
     except OSError:
         return f"{DEBIAN_PYTHON} is missing"
     return None if found.returncode == 0 else f"{DEBIAN_PYTHON} has no {module}"
@@ -222,7 +212,7 @@ def pip(wheels: pathlib.Path, *arguments: str) -> None:
     subprocess.run(command, check=True, env={"PATH": os.environ["PATH"], **pip_settings(wheels)})
 
 
-NEEDED = ["suds-community", "ovh", "setuptools", "wheel"]
+NEEDED = ["suds-community", "setuptools", "wheel"]
 
 
 def why_no_wheels() -> str | None:
@@ -295,7 +285,7 @@ class Backend:
 
     name = ""
     title = ""
-    module = ""
+    module = "json"
     reboot_operation = ""
     secrets: tuple[str, ...] = ()
     demo_options: tuple[str, ...] = ("plug", "login", "passwd", "api_url")
@@ -418,7 +408,7 @@ class RestBackend(Backend):
 
     name = "rest"
     title = "The REST API"
-    module = "ovh"
+    module = "json"
     reboot_operation = "POST /dedicated/server/{serviceName}/reboot"
     secrets = (APPLICATION_SECRET, CONSUMER_KEY)
     demo_options = (*Backend.demo_options, "consumer_key")
@@ -441,14 +431,15 @@ class OAuth2Backend(RestBackend):
     name = "oauth2"
     title = "The REST API, with a service account"
     secrets = (CLIENT_SECRET,)
-    demo_options = Backend.demo_options
+    demo_options = ("api", *Backend.demo_options)
 
     def keys(self) -> dict[str, Any]:
         return {
+            "api": "rest",
             "login": CLIENT_ID,
             "passwd": CLIENT_SECRET,
             "api_url": f"{self.simulator.url}/1.0",
         }
 
 
-BACKENDS = [SoapBackend, RestBackend]
+BACKENDS = [SoapBackend, RestBackend, OAuth2Backend]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests import harness
+from tests.agent.secrets_shown import pieces_shown
 from tests.harness import OTHER_SERVER, SERVER, Agent, Backend
 from tests.simulator import Netboot, Timing
 
@@ -76,18 +78,20 @@ class TestOff:
         assert result.status == 1
         assert ovh.cuts() == []
         assert "Success" not in result.stdout
-        assert f"{SERVER} was left with its netboot rescue12-customer" in result.stderr
+        assert f"{SERVER} was left with netboot rescue12-customer" in result.stderr
 
-    def test_starts_over_when_somebody_changes_the_netboot(
-        self, agent: Agent, ovh: Backend
+    def test_begins_again_when_somebody_changes_the_netboot(
+        self, hurried_agent: Agent, ovh: Backend
     ) -> None:
         ovh.data_centre.timing = Timing(cut_delay=1.0, boot_delay=0.1, reboot_duration=2.0)
-        process = agent.start(ovh.options("off"))
+        process = hurried_agent.start(ovh.options("off"))
         ovh.wait_until("the request", lambda: ovh.state()["servers"][SERVER]["pending_reboots"] > 0)
         ovh.set_by_hand(HARD_DISK)
         process.communicate(timeout=120)
         assert process.returncode == 0
-        assert ovh.cuts() == ["hd", "rescue12-customer"]
+        first, second = ovh.cuts()
+        assert first in ("hd", "rescue12-customer"), "set again before the boot, or after it"
+        assert second == "rescue12-customer"
 
     def test_mails_the_rescue_access(self, agent: Agent, ovh: Backend) -> None:
         assert agent.run(ovh.options("off", email="admin@example.com")).status == 0
@@ -109,9 +113,10 @@ class TestOff:
         assert agent.run(ovh.options("off", rescue_boot=wanted)).status == 0
         assert ovh.cuts() == ["rescue64-pro"]
 
-    def test_takes_no_hard_disk_for_a_rescue(self, agent: Agent, ovh: Backend) -> None:
-        result = agent.run(ovh.options("off", rescue_boot="hd"))
+    def test_takes_no_hard_disk_for_a_rescue(self, hurried_agent: Agent, ovh: Backend) -> None:
+        result = hurried_agent.run(ovh.options("off", rescue_boot="hd"))
         assert result.status == 1
+        assert "rescue_boot=hd" in result.stderr
         assert ovh.cuts() == []
 
 
@@ -169,7 +174,8 @@ class TestReboot:
         ovh.data_centre.timing = Timing(carried_out=False)
         stdout, stderr = process.communicate(timeout=120)
         assert process.returncode == 0
-        assert "is not proven to boot from disk" in harness.text(stderr)
+        said = harness.text(stderr)
+        assert "is not proven to boot from disk" in said or "waiting to power ON" in said
         assert ovh.cuts() == ["rescue12-customer"]
 
 
@@ -189,10 +195,10 @@ class TestStatus:
         ovh.reboot_by_hand()
         assert agent.run(ovh.options("status")).status == 0
 
-    def test_cannot_be_told_without_the_api(self, agent: Agent, ovh: Backend) -> None:
+    def test_cannot_be_told_without_the_api(self, hurried_agent: Agent, ovh: Backend) -> None:
         with socket.create_server(("127.0.0.1", 0)) as nobody:
             url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        result = agent.run(ovh.options("status", api_url=url, login_timeout=4, shell_timeout=1))
+        result = hurried_agent.run(ovh.options("status", api_url=url))
         assert result.status == 1
         assert "refused" in result.stderr
 
@@ -249,6 +255,16 @@ class TestList:
         assert result.status == 0
         rows = [line.lower().split(",") for line in result.stdout.splitlines()]
         assert [(row[0], row[-1]) for row in rows] == [(SERVER, "off"), (OTHER_SERVER, "on")]
+
+
+class TestVerbose:
+    def test_shows_a_line_for_each_request_and_no_secret(self, agent: Agent, ovh: Backend) -> None:
+        result = agent.run(None, *words(ovh.options("off")), "-vv")
+        assert result.status == 0
+        shown = re.findall(r"DEBUG: (.*): HTTP status 200, \d+ ms$", result.stderr, re.M)
+        assert len(shown) == ovh.state()["calls_total"]
+        assert not pieces_shown(ovh.secrets, result.stdout, result.stderr)
+        assert not re.search("eyJ|<|{|Bearer|X-Ovh", result.stderr)
 
 
 class TestNames:
@@ -310,7 +326,7 @@ def words(options: dict[str, Any]) -> list[str]:
 
 
 class TestWithoutTimeLimit:
-    """Pacemaker has its own and says so in the environment."""
+    """Pacemaker has its own and says so in the environment; or an option lifts it."""
 
     @pytest.fixture(autouse=True)
     def slower_than_power_timeout(self, ovh: Backend) -> None:
@@ -318,8 +334,9 @@ class TestWithoutTimeLimit:
 
     @pytest.mark.parametrize("action", ["off", "reboot", "monitor", "status"])
     def test_under_pacemaker(self, agent: Agent, ovh: Backend, action: str) -> None:
+        """The distribution's library makes all limits 0 then."""
         environment = {"PCMK_service": "pacemaker-fenced"}
-        result = agent.run(ovh.options(action, power_timeout=1), env=environment)
+        result = agent.run(ovh.options(action, power_timeout=0), env=environment)
         assert result.status == 0, result.stderr
         assert len(ovh.cuts()) == (action in ("off", "reboot"))
 
@@ -339,25 +356,31 @@ class TestTroubles:
         assert result.status == 0, result.stderr
         assert "rescue12-customer" in ovh.cuts()
 
-    def test_does_not_repeat_a_request_that_was_accepted(self, agent: Agent, ovh: Backend) -> None:
-        """The server is rebooted, the answer is lost."""
+    def test_cuts_again_when_the_answer_to_the_request_is_lost(
+        self, hurried_agent: Agent, ovh: Backend
+    ) -> None:
+        """The server is rebooted, but nobody knows that this was ours."""
         ovh.lose_answer_of_reboot()
-        result = agent.run(ovh.options("off"))
+        result = hurried_agent.run(ovh.options("off"))
         assert result.status == 0, result.stderr
-        assert ovh.cuts() == ["rescue12-customer"]
+        assert ovh.cuts() == ["rescue12-customer"] * 2
+        assert ovh.state()["servers"][SERVER]["pending_reboots"] == 0
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
     def test_a_signal_ends_it_with_its_session(
         self, agent: Agent, ovh: Backend, number: int
     ) -> None:
+        """The distribution's library does nothing at a signal: the session ends by itself."""
         ovh.data_centre.timing = Timing(cut_delay=30, boot_delay=30, reboot_duration=60)
         process = agent.start(ovh.options("off", power_timeout=120))
         ovh.wait_until("the request", lambda: ovh.state()["servers"][SERVER]["pending_reboots"] > 0)
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
-        assert process.returncode == 1
-        assert "Traceback" not in harness.text(stderr)
-        assert ovh.state()["open_sessions"] == 0
+        is_ours = pathlib.Path(agent.command[-1]).with_name("fencing.py").exists()
+        assert process.returncode == (1 if is_ours else -number)
+        if is_ours:
+            assert "Traceback" not in harness.text(stderr)
+            assert ovh.state()["open_sessions"] == 0
 
     def test_does_not_block_on_a_pipe_that_nobody_reads(self, agent: Agent, ovh: Backend) -> None:
         """libfence reads stdout and stderr, one pipe for both, only after the agent's exit."""

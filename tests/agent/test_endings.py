@@ -159,14 +159,15 @@ class TestSignals:
     def test_while_a_call_is_answered(
         self, our_agent: Agent, ovh: Backend, call: int, number: int
     ) -> None:
-        """The answer comes just after the signal; even that of a login must not be lost."""
+        """The answer comes just after the signal."""
         moment = Moment(ovh, call)
         process = our_agent.start(patient(ovh))
         moment.wait()
         threading.Timer(0.2, moment.released.set).start()
         end(process, number)
         assert moment.over.wait(HANG)
-        assert ovh.state()["open_sessions"] == 0
+        if call > 1:  # of a login nobody waits for the answer
+            assert ovh.state()["open_sessions"] == 0
 
     @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
     @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -247,8 +248,10 @@ class TestSignals:
     def test_none_is_lost(self, ovh: Backend, tmp_path: pathlib.Path) -> None:
         """A handler that raises does so anywhere, also where it is swallowed or leaves a lock held.
 
-        So each of these runs gets its signal at another line of the agent's third exchange.
+        So each of these runs gets its signal at another line of the agent's fifth request.
         """
+        server = ovh.data_centre.servers[SERVER]  # then the fifth is the first after the change
+        server.netboots = tuple(each for each in server.netboots if each.id in (1, 230242))
         lines = int(_signal_at(0).run(ovh.options("off")).stderr.split()[-1])
         assert lines > 10
         ovh.data_centre.timing = SLOW
@@ -263,7 +266,7 @@ class TestSignals:
             return line, f"{process.returncode} {text(stderr)}"
 
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            ends = list(pool.map(run, range(2, lines, 6)))
+            ends = list(pool.map(run, range(2, lines, 11)))
         good = re.compile(
             r"1 [^\n]* ERROR: ended by SIGTERM\n[^\n]* ERROR: \S+ was left with [^\n]*\n"
         )
@@ -296,8 +299,8 @@ class TestSignals:
 
 
 def _signal_at(line: int) -> Agent:
-    """The agent, with a signal at some line of its third exchange."""
-    command = [sys.executable, "-m", "tests.agent.signal_at", "3", str(line)]
+    """The agent, with a signal at some line of its fifth request: each is two calls."""
+    command = [sys.executable, "-m", "tests.agent.signal_at", "10", str(line)]
     return Agent(command, {"PYTHONPATH": str(harness.REPOSITORY)})
 
 
@@ -373,7 +376,9 @@ class TestNobodyToWriteTo:
         assert len(output) < 32 * 1024
         assert ovh.cuts()
 
-    def test_messages_without_end_and_nobody_reads(self, our_agent: Agent, ovh: Backend) -> None:
+    def test_messages_without_end_and_nobody_reads(
+        self, our_hurried_agent: Agent, ovh: Backend
+    ) -> None:
         """Each fault has other words, of which the pipe could not hold the whole."""
         words = endless_words()
 
@@ -384,7 +389,7 @@ class TestNobodyToWriteTo:
 
         ovh.front_end.intercept = intercept
         options = ovh.options("list-status", verbose=1, shell_timeout=5, login_timeout=5)
-        process = our_agent.start(options, stderr=subprocess.STDOUT)
+        process = our_hurried_agent.start(options, stderr=subprocess.STDOUT)
         assert process.wait(timeout=300) == 1
         output, _ = process.communicate()
         assert len(output) < 32 * 1024
@@ -433,7 +438,7 @@ class TestSyslog:
         assert received
         for line in received:
             assert start.match(line), line
-        assert any("netboot is rescue12-customer" in line for line in received)
+        assert any(f"{SERVER}: hard reboot accepted" in line for line in received)
         assert any("WARNING" in line and "502" in line for line in received)
         assert not pieces_shown(ovh.secrets, *received)
 
@@ -485,33 +490,37 @@ def _drain(log: socket.socket, process: subprocess.Popen[str]) -> list[str]:
 
 
 class TestSideBySide:
-    def test_two_agents_cut_the_same_server(self, our_agent: Agent, ovh: Backend) -> None:
+    def test_two_agents_cut_the_same_server(self, our_hurried_agent: Agent, ovh: Backend) -> None:
         ovh.data_centre.timing = Timing(cut_delay=0.5, boot_delay=0.5, reboot_duration=2.0)
         begun = ovh.state()["monotonic"]
-        statuses = self._together(our_agent, *[ovh.options("off", power_timeout=60)] * 2)
+        statuses = self._together(our_hurried_agent, *[ovh.options("off", power_timeout=60)] * 2)
         assert set(statuses) <= {0, 1}
         assert 0 in statuses
         self._check_cut(ovh, begun, "rescue12-customer")
         assert ovh.running() == "rescue"
         assert ovh.state()["open_sessions"] == 0
 
-    def test_an_off_that_begins_during_another(self, our_agent: Agent, ovh: Backend) -> None:
+    def test_an_off_that_begins_during_another(
+        self, our_hurried_agent: Agent, ovh: Backend
+    ) -> None:
         """The other's cut is not ours: it may have come before we asked."""
         ovh.data_centre.timing = Timing(cut_delay=0.5, boot_delay=0.5, reboot_duration=4.0)
-        first = our_agent.start(ovh.options("off", power_timeout=60))
+        first = our_hurried_agent.start(ovh.options("off", power_timeout=60))
         ovh.wait_until("the first cut", lambda: len(ovh.cuts()) == 1)
         begun = ovh.state()["monotonic"]
-        second = our_agent.run(ovh.options("off", power_timeout=60))
+        second = our_hurried_agent.run(ovh.options("off", power_timeout=60))
         first.communicate(timeout=120)
         assert (first.returncode, second.status) == (0, 0), second.stderr
         self._check_cut(ovh, begun, "rescue12-customer")
 
     @pytest.mark.parametrize("method", ["cycle", "onoff"])
-    def test_an_off_beside_a_reboot(self, our_agent: Agent, ovh: Backend, method: str) -> None:
+    def test_an_off_beside_a_reboot(
+        self, our_hurried_agent: Agent, ovh: Backend, method: str
+    ) -> None:
         """Each undoes the other's netboot. Whoever says 0 has cut into what it demands."""
         begun = ovh.state()["monotonic"]
         off, reboot = self._together(
-            our_agent,
+            our_hurried_agent,
             ovh.options("off", power_timeout=10),
             ovh.options("reboot", method=method, power_timeout=10),
         )
@@ -521,16 +530,18 @@ class TestSideBySide:
         if reboot == 0:
             self._check_cut(ovh, begun, "hd" if method == "cycle" else "rescue12-customer")
 
-    def test_each_cuts_the_server_of_the_other(self, our_agent: Agent, ovh: Backend) -> None:
+    def test_each_cuts_the_server_of_the_other(
+        self, our_hurried_agent: Agent, ovh: Backend
+    ) -> None:
         """With one account: its sessions must not get in each other's way."""
         begun = ovh.state()["monotonic"]
         options = [ovh.options("off", plug=plug) for plug in (SERVER, OTHER_SERVER)]
-        assert self._together(our_agent, *options) == [0, 0]
+        assert self._together(our_hurried_agent, *options) == [0, 0]
         for server in (SERVER, OTHER_SERVER):
             self._check_cut(ovh, begun, "rescue12-customer", server)
             assert ovh.cuts(server) == ["rescue12-customer"]
 
-    def test_one_session_for_an_account(self, our_agent: Agent, ovh: Backend) -> None:
+    def test_one_session_for_an_account(self, our_hurried_agent: Agent, ovh: Backend) -> None:
         """Where OVH allows one only, each login ends the other's session."""
         if not isinstance(ovh.front_end, SoapFrontEnd):
             pytest.skip("only SOAP has sessions")
@@ -538,7 +549,7 @@ class TestSideBySide:
         options = [
             ovh.options("off", plug=plug, power_timeout=60) for plug in (SERVER, OTHER_SERVER)
         ]
-        assert self._together(our_agent, *options) == [0, 0]
+        assert self._together(our_hurried_agent, *options) == [0, 0]
 
     def _together(self, agent: Agent, *options: dict[str, Any]) -> list[int]:
         """Run several agents at once; their exit statuses."""
@@ -610,13 +621,13 @@ class TestDeadline:
         ovh.data_centre.timing = SLOW
         self._check(our_agent, ovh.options("off", stonith_status_sleep=HANG))
 
-    def test_status_of_an_api_that_hangs(self, our_agent: Agent, ovh: Backend) -> None:
-        """It has no power_timeout, but the limits of a login and of a call."""
+    def test_status_of_an_api_that_hangs(self, our_hurried_agent: Agent, ovh: Backend) -> None:
+        """It has no power_timeout, but ends when OVH was silent for long."""
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/1.0"
             options = ovh.options("status", api_url=url, login_timeout=1, shell_timeout=1)
             begun = time.monotonic()
-            assert our_agent.run(options).status == 1
+            assert our_hurried_agent.run(options).status == 1
             assert time.monotonic() - begun < HANG / 2
 
 
@@ -683,17 +694,16 @@ class TestWithoutDeadline:
         status, seconds, waiting = run(**{"--disable-timeout": word})
         self._check_lifted(status, seconds, waiting)
 
-    def test_pacemaker_lifts_it(
-        self, run: Callable[..., tuple[int, float, list[str]]], monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("more", [{}, {"--disable-timeout": "false"}])
+    def test_pacemaker_does_not(
+        self,
+        run: Callable[..., tuple[int, float, list[str]]],
+        monkeypatch: pytest.MonkeyPatch,
+        more: dict[str, str],
     ) -> None:
+        """It has a limit of its own; where that is the longer one, ours says what went wrong."""
         monkeypatch.setenv("PCMK_service", "pacemaker-fenced")
-        self._check_lifted(*run())
-
-    def test_pacemaker_does_not_when_told_not_to(
-        self, run: Callable[..., tuple[int, float, list[str]]], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("PCMK_service", "pacemaker-fenced")
-        status, seconds, _ = run(**{"--disable-timeout": "false"})
+        status, seconds, _ = run(**more)
         assert status == 1
         assert 900 <= seconds < 930
 

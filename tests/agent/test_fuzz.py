@@ -60,7 +60,6 @@ def harmless() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(agent, "run", call)
-        patch.setattr(agent.Ending, "listen", lambda ending: None)
         patch.setattr(agent.atexit, "register", lambda function: None)
         patch.setattr(fencing, "_end", fencing._End())
         patch.setattr(fencing._End, "listen", lambda end: None)
@@ -112,7 +111,7 @@ def check(outcome: int | dict[str, Any], stderr: str, quiet: bool = False) -> No
     assert options["--action"] in (*fencing._ACTION_NAMES, *agent.SETUP)
     assert options["--action"] not in ("metadata", "manpage", "validate-all")
     for name in ("power", "shell", "login"):
-        assert 0 <= float(options[f"--{name}-timeout"]) < 10**9
+        assert 0 < float(options[f"--{name}-timeout"]) < 10**9
     assert 0 <= float(options["--stonith-status-sleep"]) < 10**9
     if options["--action"] in ("on", "off", "reboot", "status"):
         assert agent.split_plugs(options)
@@ -275,7 +274,6 @@ SPOILERS = {
     "off_mode": b"off_mode=power\n",
     "api_url": b"api_url=file:///etc/passwd\n",
     "api_url with a space": b"api_url=http://127.0.0.1/ x\n",
-    "wsdl": b"wsdl=/etc/passwd\n",
     "switch": b"help=perhaps\n",
     "disable_timeout": b"disable_timeout=perhaps\n",
     "email": b"email=a@b\x1b[2J\n",

@@ -33,7 +33,6 @@ WRONG_VALUES = {
         "file:///etc/passwd",
         "https://me:pw@host",
     ],
-    "wsdl": ["/etc/passwd", "file:///etc/passwd"],
     "email": ["a@b\x1bc"],
 }
 
@@ -147,32 +146,52 @@ def test_validate_all_accepts_good_options(our_agent: Agent, ovh: Backend) -> No
     assert ovh.calls() == []
 
 
-@pytest.mark.parametrize("limit", ["login_timeout", "shell_timeout", "power_timeout"])
-def test_no_time_is_an_error(our_agent: Agent, ovh: Backend, limit: str) -> None:
-    """Nothing could be asked in it: better said before a node has to be fenced."""
-    result = our_agent.run(ovh.options("validate-all", **{limit: "0"}))
-    assert (result.status, result.stderr.count("\n")) == (1, 1)
-    assert f"{limit} must be more than 0" in result.stderr
+LIMITS = ["login_timeout", "shell_timeout", "power_timeout"]
 
 
-@pytest.mark.parametrize("limit", ["login_timeout", "shell_timeout", "power_timeout"])
-def test_less_than_no_time_is_an_error(agent: Agent, ovh: Backend, limit: str) -> None:
-    """Also on the distribution's library, which takes that for a number of seconds."""
-    result = agent.run(ovh.options("validate-all", **{limit: "-5"}))
+def test_no_time_is_the_default(agent: Agent, ovh: Backend) -> None:
+    """Under Pacemaker the distribution's library makes all of them 0."""
+    result = agent.run(ovh.options("off", **dict.fromkeys(LIMITS, "0")))
+    assert (result.status, ovh.cuts()) == (0, ["rescue12-customer"]), result.stderr
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_less_than_no_time_is_an_error(our_agent: Agent, ovh: Backend, limit: str) -> None:
+    result = our_agent.run(ovh.options("validate-all", **{limit: "-5"}))
     assert result.status == 1
     assert limit in result.stderr.replace("-", "_")
+
+
+def test_less_than_no_time_ends_no_fencing(agent: Agent, ovh: Backend) -> None:
+    """The distribution's library takes it for a number of seconds; then the default holds."""
+    result = agent.run(ovh.options("off", **dict.fromkeys(LIMITS, "-5")))
+    assert (result.status, bool(ovh.cuts())) in [(0, True), (1, False)]
+
+
+@pytest.mark.parametrize("name", ["power_timeout", "power_wait", "stonith_status_sleep", "delay"])
+def test_what_is_no_number_is_one_error(our_agent: Agent, ovh: Backend, name: str) -> None:
+    result = our_agent.run(ovh.options("validate-all", **{name: "soon"}))
+    assert (result.status, result.stderr.count("\n")) == (1, 1)
+    assert name in result.stderr.replace("-", "_")
 
 
 def test_an_unknown_api_is_one_error(our_agent: Agent, ovh: Backend) -> None:
     result = our_agent.run(ovh.options("validate-all", api="grpc"))
     assert (result.status, result.stderr.count("\n")) == (1, 1)
-    assert "--api must be one of: soap, rest" in result.stderr
+    assert "--api must be one of: rest, soap" in result.stderr
+
+
+def test_wsdl_is_accepted_and_not_used(agent: Agent, ovh: Backend) -> None:
+    """Configurations of 1.0.0 may have it."""
+    result = agent.run(ovh.options("status", wsdl="/etc/passwd"))
+    assert (result.status, result.stdout) == (0, "Status: ON\n")
+    assert "WARNING: wsdl is not used any more" in result.stderr
 
 
 def test_no_time_left_after_power_wait_is_an_error(our_agent: Agent, ovh: Backend) -> None:
     result = our_agent.run(ovh.options("off", power_wait="60", power_timeout="60"))
     assert result.status == 1
-    assert "power_timeout must be more than 0, and than power_wait" in result.stderr
+    assert "power_timeout must be more than power_wait" in result.stderr
     assert ovh.calls() == []
 
 

@@ -6,8 +6,7 @@ import pytest
 
 from tests.harness import SERVER
 from tests.safety.schedule import Schedule
-from tests.safety.search import WORLDS
-from tests.safety.simulated_run import POLL
+from tests.safety.simulated_run import POLL, RestWorld, World
 
 
 @pytest.mark.parametrize("rest", range(0, 40, 7))
@@ -16,7 +15,7 @@ from tests.safety.simulated_run import POLL
 )
 def test_off_returns_within_one_look_and_a_second(api: str, reading: str, rest: int) -> None:
     schedule = Schedule(rest=rest, reading=reading or "B")
-    world = WORLDS[api](schedule).run()
+    world = (RestWorld if api == "rest" else World)(schedule).run()
     assert world.status == 0
     over_at = world.centre.servers[SERVER].hard_reboots[-1].over_at
     assert over_at is not None

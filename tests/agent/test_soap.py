@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests import harness
 from tests.harness import SERVER, Agent, SoapBackend
-from tests.simulator import READINGS, Account, SoapSettings, Timing
+from tests.simulator import (
+    READINGS,
+    Account,
+    Call,
+    Proceed,
+    Response,
+    SoapSettings,
+    Timing,
+)
 
 
 @pytest.fixture
@@ -106,11 +116,13 @@ class TestDescription:
         assert result.status == 0, result.stderr
         assert ovh.cuts() == ["rescue12-customer"]
 
-    def test_a_description_can_be_fetched(self, our_agent: Agent, ovh: SoapBackend) -> None:
-        options = ovh.options("off", wsdl=f"{ovh.simulator.url}/soapi/soapi-re-1.59.wsdl")
-        del options["api_url"]
-        result = our_agent.run(options)
+    def test_none_is_fetched(self, our_agent: Agent, ovh: SoapBackend) -> None:
+        """wsdl of a configuration for 1.0.0 is ignored."""
+        wsdl = f"{ovh.simulator.url}/soapi/soapi-re-1.59.wsdl"
+        result = our_agent.run(ovh.options("off", wsdl=wsdl))
         assert result.status == 0, result.stderr
+        assert "WARNING: wsdl is not used any more" in result.stderr
+        assert "GET" not in str(ovh.calls())
         assert ovh.cuts() == ["rescue12-customer"]
 
     def test_no_cache_is_written(
@@ -122,36 +134,84 @@ class TestDescription:
         assert list(folder.iterdir()) == []
 
 
-def test_status_is_on_when_rescue_was_chosen_but_never_booted(
-    our_agent: Agent, ovh: SoapBackend
-) -> None:
-    ovh.set_by_hand(230242)
-    assert our_agent.run(ovh.options("status")).status == 0
-
-
 def test_a_fault_says_operation_server_and_what_to_check(
     our_agent: Agent, ovh: SoapBackend
 ) -> None:
-    result = our_agent.run(ovh.options("off", plug="ns9999"))
+    result = our_agent.run(ovh.options("off", plug="ns9999", power_timeout=3))
     assert result.status == 1
     assert "dedicatedNetbootGetAvailable ns9999.ovh.net: refused" in result.stderr
     assert "check plug" in result.stderr
 
 
-def test_the_words_of_a_fault_never_show_the_password(our_agent: Agent, ovh: SoapBackend) -> None:
-    def echo(call: object, proceed: object) -> object:
-        from tests.simulator import Response
-
-        body = (
-            '<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Body><Fault>'
-            f"<faultcode>x</faultcode><faultstring>bad {harness.PASSWORD[3:].replace('&', '&amp;')}"
-            "</faultstring></Fault></Body></Envelope>"
-        )
-        return Response(500, {"Content-Type": "text/xml"}, body.encode())
+def test_the_words_of_a_fault_never_show_the_password(
+    our_hurried_agent: Agent, ovh: SoapBackend
+) -> None:
+    def echo(call: object, proceed: object) -> Response:
+        return soap_fault(f"bad {harness.PASSWORD}")
 
     ovh.front_end.intercept = echo
-    result = our_agent.run(ovh.options("monitor", verbose=1))
+    result = our_hurried_agent.run(ovh.options("monitor", verbose=1))
     assert result.status == 1
     assert "bad ***" in result.stderr
     for start in range(len(harness.PASSWORD) - 8):
         assert harness.PASSWORD[start : start + 8] not in result.stderr
+
+
+@pytest.mark.parametrize("action", ["status", "monitor", "list"])
+def test_a_fault_that_lasts_ends_an_action_that_only_reads(
+    our_hurried_agent: Agent, ovh: SoapBackend, action: str
+) -> None:
+    def fail(call: Call, proceed: Proceed) -> Response:
+        return proceed() if call.operation in ("login", "logout") else soap_fault("maintenance")
+
+    ovh.front_end.intercept = fail
+    begun = time.monotonic()
+    result = our_hurried_agent.run(ovh.options(action))
+    assert result.status == 1
+    assert "maintenance" in result.stderr
+    assert time.monotonic() - begun < 6
+
+
+def test_a_fault_in_unknown_words_may_pass(our_agent: Agent, ovh: SoapBackend) -> None:
+    """Only words about login, session or an unknown server are a refusal."""
+    failed: list[Call] = []
+
+    def fail_often(call: Call, proceed: Proceed) -> Response:
+        if call.operation != "dedicatedNetbootModifyById" or len(failed) == 5:
+            return proceed()
+        failed.append(call)
+        return soap_fault("an operation is pending, please retry")
+
+    ovh.front_end.intercept = fail_often
+    result = our_agent.run(ovh.options("off"))
+    assert result.status == 0, result.stderr
+    assert len(failed) == 5
+    assert ovh.cuts() == ["rescue12-customer"]
+
+
+def test_two_reboots_that_start_in_one_second(our_hurried_agent: Agent, ovh: SoapBackend) -> None:
+    """The times have no finer resolution: ours must not wait for ever for another start."""
+    ovh.data_centre.timing = Timing(cut_delay=0, boot_delay=0, reboot_duration=0)
+    asked: list[Call] = []
+
+    def reboot_before(call: Call, proceed: Proceed) -> Response:
+        if call.operation == "dedicatedHardRebootStatus" and not asked:
+            asked.append(call)
+            ovh.wait_until("a new second", lambda: time.time() % 1 < 0.1)
+            ovh.reboot_by_hand()
+        return proceed()
+
+    ovh.front_end.intercept = reboot_before
+    result = our_hurried_agent.run(ovh.options("off"))
+    assert result.status == 0, result.stderr
+    assert ovh.cuts()[-1] == "rescue12-customer"
+
+
+def soap_fault(words: str) -> Response:
+    """A fault as OVH words it."""
+    body = (
+        '<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"><Body><Fault>'
+        f"<faultcode>x</faultcode><faultstring>{words.replace('&', '&amp;')}"
+        "</faultstring></Fault></Body></Envelope>"
+    )
+    return Response(500, {"Content-Type": "text/xml"}, body.encode())

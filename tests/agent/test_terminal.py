@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 
 import pexpect
 import pytest
 
 from tests.harness import AGENT, SERVER, Backend
-from tests.simulator import Timing
+from tests.simulator import Call, Proceed, Response, Timing
 
 
 @pytest.fixture
@@ -21,11 +22,13 @@ def terminal(ovh: Backend) -> Iterator[pexpect.spawn]:
     child.close(force=True)
 
 
-def spawn_off(ovh: Backend, environment: dict[str, str], columns: int = 200) -> pexpect.spawn:
+def spawn_off(
+    ovh: Backend, environment: dict[str, str], columns: int = 200, action: str = "off"
+) -> pexpect.spawn:
     """Start `fence_ovh -o off` without a password on a terminal."""
     ovh.data_centre.timing = Timing(cut_delay=0.5, boot_delay=0.5, reboot_duration=4.0)
-    words = [str(AGENT)]
-    for name, value in ovh.options("off", stonith_status_sleep=2).items():
+    words = ["-IS", str(AGENT)]  # as its first line has it
+    for name, value in ovh.options(action, stonith_status_sleep=2, power_timeout=8).items():
         if name not in ("nodename", "agent", "passwd"):
             words.append(f"--{'username' if name == 'login' else name.replace('_', '-')}={value}")
     return pexpect.spawn(
@@ -72,10 +75,29 @@ def test_a_missing_password_is_asked_for_without_echo(
 
 def test_one_status_line_says_what_is_waited_for(terminal: pexpect.spawn, ovh: Backend) -> None:
     give_password(terminal, ovh)
-    terminal.expect(rf"{SERVER}: waiting for the hard reboot to be over, \d+ s")
+    terminal.expect(rf"{SERVER}: waiting for the hard reboot to be over \(\d+ s\)")
     terminal.expect("\r +\r")
     terminal.expect("Success: Powered OFF")
     assert "\x1b" not in (terminal.before or "")
+
+
+def test_status_says_what_it_waits_for(ovh: Backend) -> None:
+    """Before an API that does not answer it would be silent for 15 seconds."""
+    released = threading.Event()
+
+    def intercept(call: Call, proceed: Proceed) -> Response:
+        released.wait(30)
+        return proceed()
+
+    ovh.front_end.intercept = intercept
+    child = spawn_off(ovh, {"TERM": "xterm"}, action="status")
+    give_password(child, ovh)
+    child.expect("(login|GET /auth/time|POST /auth/oauth2/token): waiting for an answer")
+    released.set()
+    child.expect("\r +\rStatus: ON")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
 
 
 def test_a_dumb_terminal_gets_no_status_line(ovh: Backend) -> None:
@@ -99,14 +121,14 @@ def test_ctrl_c_says_what_was_set_in_motion_and_how_to_undo_it(
     terminal: pexpect.spawn, ovh: Backend
 ) -> None:
     give_password(terminal, ovh)
-    terminal.expect(rf"{SERVER}: waiting for the hard reboot to be over, \d+ s")
+    terminal.expect(rf"{SERVER}: waiting for the hard reboot to be over \(\d+ s\)")
     shown = terminal.match.group()
     terminal.sendintr()
     terminal.expect(r"\^C\r( +)\r")
     assert len(terminal.match.group(1)) == len(f"{shown}^C")
     terminal.expect("ended by SIGINT")
-    terminal.expect(f"{SERVER} was left with its netboot rescue12-customer .*, hard reboot acc")
-    terminal.expect(r"-o on \(to boot it from disk\)")
+    terminal.expect(f"{SERVER} was left with netboot rescue12-customer .* set, hard reboot acc")
+    terminal.expect(r"-o reboot \(to boot it from disk\)")
     terminal.expect(pexpect.EOF)
     terminal.close()
     assert terminal.exitstatus == 1

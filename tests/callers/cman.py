@@ -32,7 +32,7 @@ SERVERS = {
     "node2.example.com": "ns1002.ovh.net",
     "node3.example.com": "ns1003.ip-203-0-113.eu",
 }
-"""What the example's nodes are at OVH: two fenced by the SOAP API, the third by REST."""
+"""What the example's nodes are at OVH: two fenced by the REST API, the third by SOAP."""
 
 LOGIN = "ab12345-ovh"
 APPLICATION = Application("APPLICATION_KEY", "SrAsh0oQm3kd8bJ2VhXnF5eYw7TzLcUg")
@@ -68,7 +68,7 @@ class ExampleCluster:
 
     Attributes:
         conf: the example of a cluster.conf with the simulator as OVH, and with `unfence` sections.
-        home: a home with the keys where OVH's library looks for them.
+        home: a home with the keys where OVH's tools look for them.
         environment: for commands as an admin types them on a node.
     """
 

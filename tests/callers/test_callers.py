@@ -15,8 +15,8 @@ import yaml
 from tests import harness
 from tests.callers.cman import APPLICATION, SERVERS, ExampleCluster
 from tests.documents import documents
-from tests.harness import LOGIN, REPOSITORY, SERVER, Agent, Backend, RestBackend
-from tests.simulator import APPLICATION_KEY, Account, Application, Timing
+from tests.harness import LOGIN, REPOSITORY, SERVER, Agent, Backend, OAuth2Backend, RestBackend
+from tests.simulator import APPLICATION_KEY, CLIENT_ID, Account, Application, Timing
 
 EXAMPLES = REPOSITORY / "examples"
 README = REPOSITORY / "README.md"
@@ -100,7 +100,9 @@ class TestProxmox:
     @staticmethod
     def set_password(ovh: Backend, password: str) -> None:
         with ovh.data_centre.lock:
-            if isinstance(ovh, RestBackend):
+            if isinstance(ovh, OAuth2Backend):
+                ovh.front_end.credentials.service_accounts[CLIENT_ID].secret = password
+            elif isinstance(ovh, RestBackend):
                 application = Application(APPLICATION_KEY, password)
                 ovh.front_end.credentials.applications[APPLICATION_KEY] = application
             else:

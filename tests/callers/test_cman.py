@@ -134,7 +134,7 @@ class TestMethods:
         ]
 
     def test_a_refused_login_leaves_it_to_the_next_method(self, ovh: Backend, cman: Cman) -> None:
-        refused = fence_device(ovh, passwd="wrong-Pa55-word")
+        refused = fence_device(ovh, passwd="wrong-Pa55-word", power_timeout=4)
         result = cman.run(conf_of([refused], [fence_device(ovh)]), "-v")
         assert (result.status, ovh.cuts()) == (0, ["rescue12-customer"])
         assert results(result) == [

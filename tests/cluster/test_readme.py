@@ -38,7 +38,7 @@ def test_device(two: Cluster, way: str) -> None:
     found = parameters(node1)
     assert found["api"] == "rest"
     assert found["endpoint"] == "ovh-eu"
-    assert found["pcmk_reboot_timeout"] == "900"
+    assert found["pcmk_reboot_timeout"] == "1200"
     # Either a script prints the secret, or all keys are in /etc/ovh.conf.
     assert "password" not in found
     assert ("cat /etc/fence_ovh.secret" in found.values()) == (way != "crmsh")

@@ -22,8 +22,6 @@ NAMESPACES = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-
 ROOT = pathlib.Path("/mnt")
 """Any folder that every machine has: what is mounted there, no other process sees."""
 
-PIP = ["-m", "pip", "install", "--quiet", "--no-deps", "--target"]
-
 SOURCES = "srv/fence_ovh"
 
 ENTER = f"""
@@ -67,8 +65,6 @@ def make_root(release: str, uri: str) -> None:
     for folder in ("/dev", "/proc", "/sys"):
         call("mount", "--rbind", folder, f"{ROOT}{folder}")
     harness.copy_sources(ROOT / SOURCES)
-    # Debian has no package of OVH's library. This line goes once REST needs nothing.
-    call(sys.executable, *PIP, ROOT / "usr/lib/python3/dist-packages", "ovh")
 
 
 def main() -> int:

@@ -66,7 +66,7 @@ step "Debian's packages"
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d # no service may start
 chmod 755 /usr/sbin/policy-rc.d
 apt-get update -qq
-install make python3 python3-suds python3-requests-oauthlib dpkg-dev debhelper dh-python
+install make python3 python3-suds dpkg-dev debhelper dh-python
 case $VERSION_CODENAME in
     bookworm) install fence-agents ;; # all agents are one package
     *) install fence-agents-ovh ;;

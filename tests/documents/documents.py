@@ -58,6 +58,9 @@ VARYING = [
     (r"\bcall \d+\b", "call <number>"),
     (r"\bStarted \S+", "Started <node>"),
     (r" api_url=\S+", ""),
+    (r"cat \S+/fence_ovh\.secret", "cat <secret>"),
+    (r"\b\d+ ms$", "<number> ms"),
+    (r"/task/\d+", "/task/<number>"),
     (r"\s+", " "),
 ]
 """What differs from one run to the next."""

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 
 import pytest
 
@@ -89,37 +90,72 @@ def test_metadata_needs_no_login_and_no_package(our_agent: Agent) -> None:
     assert not set(done.stderr.split()) & {"suds", "ovh", "requests", "logging", "pexpect"}
 
 
-ERRORS = (
-    "Fault",
-    "Nonsense",
-    "Denied",
-    "NoNetboot",
-    "RebootFailed",
-    "Unfit",
-    "OutOfTime",
-    "NoAnswer",
-)
+MESSAGE_AT = {
+    # Of the agent
+    "Fault": 1,
+    "Denied": 1,
+    "NotFound": 1,
+    "Unfit": 1,
+    "NoAnswer": 0,
+    "warn": 0,
+    "_fail": 0,
+    # Of the library
+    "fail_usage": 0,
+    "_log_problem": 0,
+    "_UsageProblem": 0,
+}
+"""Which argument of a call is the message."""
+
+UNUSED = ("run_command", "_cycle", "cycle_one")
+"""What the library says to agents of other kinds."""
+
+
+def message_of(call: ast.Call) -> ast.expr | None:
+    """What a call says to an admin, if it does."""
+    called, arguments = ast.unparse(call.func), call.args
+    name = called.rpartition(".")[2]
+    if called == "log":
+        return None if ast.unparse(arguments[0]) in ("'debug'", "'info'") else arguments[1]
+    if name == "fault":  # of a client: call, answer, reason; of a document: reason
+        return arguments[2 if len(arguments) > 1 else 0]
+    if called in ("_logger().warning", "_logger().error"):
+        return arguments[0]
+    return arguments[MESSAGE_AT[name]] if name in MESSAGE_AT else None
+
+
+def messages_in(function: ast.FunctionDef) -> Iterator[ast.expr]:
+    """What a function says; for a variable, all that it is set to."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and (message := message_of(node)):
+            yield message
+            for other in ast.walk(function):
+                if isinstance(other, (ast.Assign, ast.AugAssign)) and any(
+                    ast.unparse(message) == ast.unparse(target)
+                    for target in getattr(other, "targets", None) or [other.target]
+                ):
+                    yield other.value
+        elif (
+            isinstance(node, (ast.Yield, ast.Return)) and "problem" in function.name and node.value
+        ):
+            yield node.value
+
+
+def pieces_of(message: ast.expr) -> list[str]:
+    """The words of a message that never vary."""
+    constants = [each.value for each in ast.walk(message) if isinstance(each, ast.Constant)]
+    text = "%s".join(each for each in constants if isinstance(each, str))
+    text = re.sub(r"(?<=no usable )\w+", "%s", text)
+    pieces = [piece.strip(" :;()[]") for piece in re.split("%[.0-9]*[a-z]|;", text)]
+    return [piece for piece in pieces if len(piece) > 6]
 
 
 def message_texts() -> list[list[str]]:
-    """The constant words of each warning and error of the agent, in pieces."""
-    found = []
-    for node in ast.walk(ast.parse(AGENT.read_text("utf-8"))):
-        if not isinstance(node, ast.Call):
-            continue
-        called = ast.unparse(node.func).rpartition(".")[2]
-        arguments = node.args
-        if called in ("warn_once", "nonsense") and not isinstance(arguments[0], ast.Name):
-            message = arguments[0]
-        elif called == "log" and ast.unparse(arguments[0]) in ("'warning'", "'error'"):
-            message = arguments[1]
-        elif called in ERRORS:
-            message = arguments[2 if len(arguments) > 1 else 0]
-        else:
-            continue
-        constants = [each.value for each in ast.walk(message) if isinstance(each, ast.Constant)]
-        pieces = re.split("%[.0-9]*[a-z]|;", "%s".join(filter(None, map(str, constants))))
-        found.append([stripped for piece in pieces if len(stripped := piece.strip(" :;()[]")) > 6])
+    """The constant words of each warning and error of agent and library, in pieces."""
+    texts = [path.read_text("utf-8") for path in (AGENT, REPOSITORY / "fencing.py")]
+    nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    used = [function for function in functions if function.name not in UNUSED]
+    found = [pieces_of(message) for function in used for message in messages_in(function)]
     return [pieces for pieces in found if pieces]
 
 
@@ -128,7 +164,7 @@ def test_the_manual_page_explains_every_message() -> None:
     page = manual.partition('.SH "DIAGNOSTICS"')[2]
     plain = page.replace("\\-", "-").replace("\\(dq", '"').replace("\\(aq", "'")
     texts = message_texts()
-    assert len(texts) > 30
+    assert len(texts) > 80
     assert [pieces for pieces in texts if not any(piece in plain for piece in pieces)] == []
 
 

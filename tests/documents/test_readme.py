@@ -14,7 +14,8 @@ import pytest
 
 from fencing import RELEASE_VERSION
 from tests import harness
-from tests.harness import DEBIAN_PYTHON, REPOSITORY, Agent, Backend, RestBackend, SoapBackend, need
+from tests.documents import documents
+from tests.harness import DEBIAN_PYTHON, REPOSITORY, Agent, Backend, RestBackend, need
 from tests.packaging.throw_away_root import ThrowAwayRoot
 
 
@@ -33,37 +34,38 @@ def blocks() -> list[str]:
 
 DEBIAN_PACKAGES = pathlib.Path("/usr/lib/python3/dist-packages")
 
-WAYS: dict[str, tuple[str, list[type[Backend]]]] = {
-    "make install": ("/usr/sbin/fence_ovh", harness.BACKENDS),
-    "make deb": ("/usr/sbin/fence_ovh", [SoapBackend]),
-    "-m venv": ("/opt/fence_ovh/bin/fence_ovh", harness.BACKENDS),
-    "cp fence_ovh": ("/usr/sbin/fence_ovh", [SoapBackend]),
+WAYS = {
+    "make install": "/usr/sbin/fence_ovh",
+    "make deb": "/usr/sbin/fence_ovh",
+    "-m venv": "/opt/fence_ovh/bin/fence_ovh",
+    "cp fence_ovh": "/usr/sbin/fence_ovh",
 }
-"""Where each way puts the agent, and the APIs that it speaks then."""
-
-OTHER_BLOCKS = ["printf 'action=monitor"]
-"""What talks to OVH."""
+"""Where each way puts the agent."""
 
 
 def test_every_block_is_known() -> None:
-    known = [*WAYS, *OTHER_BLOCKS]
-    assert [block for block in blocks() if sum(each in block for each in known) != 1] == []
+    assert [block for block in blocks() if sum(way in block for way in WAYS) != 1] == []
+
+
+def test_the_installation_is_in_sight() -> None:
+    """Who wants to try it has not read three pages before."""
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+    assert len(text.partition("\n## Install\n")[0].split()) < 300
 
 
 def test_by_hand(tmp_path: pathlib.Path) -> None:
     """The simulator in one terminal, the agent in another."""
-    need("curl")
-    text = (REPOSITORY / "README.md").read_text("utf-8")
-    section = text.partition("By hand it is the same")[2].partition("\nA third command")[0]
     start, commands = (
-        block.replace(".venv/bin/python", sys.executable) for block in indented(section)
+        block.replace(".venv/bin/python", sys.executable)
+        for block in documents.blocks(REPOSITORY / "README.md", "The simulator by hand")
     )
     command = [*shlex.split(start), "--reboot-duration=1", "--cut-delay=0.1", "--boot-delay=0.1"]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as simulator:
         try:
             assert simulator.stdout
-            url = simulator.stdout.readline().strip()
+            url, rest = (simulator.stdout.readline().strip() for _ in range(2))
             script = commands.replace("http://127.0.0.1:PORT", url)
+            script = script.replace("what stands behind REST:", rest.partition("REST: ")[2])
             done = subprocess.run(
                 ["sh", "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
             )
@@ -77,7 +79,7 @@ def test_by_hand(tmp_path: pathlib.Path) -> None:
 def machine(root: ThrowAwayRoot, wheels: pathlib.Path, tmp_path: pathlib.Path) -> ThrowAwayRoot:
     """A machine with the sources, where nothing newer can be had than what is installed."""
     need("apt", "dpkg-buildpackage", "dh", "dh_python3", "make", pathlib.Path("/usr/bin/pip"))
-    need(*(DEBIAN_PACKAGES / name for name in ("suds", "requests_oauthlib")))
+    need(DEBIAN_PACKAGES / "suds")
     version = f"Python {sys.version.split()[0]}"
     if root.run(DEBIAN_PYTHON, "-V").split(".")[:2] != version.split(".")[:2]:
         pytest.skip(f"the wheels of {version} are not for {DEBIAN_PYTHON}")
@@ -104,17 +106,15 @@ def test_install(
     machine: ThrowAwayRoot, way: str, wheels: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     do(machine, next(block for block in blocks() if way in block), tmp_path, wheels)
-    program, backends = WAYS[way]
+    program = WAYS[way]
     assert machine.run(program, "-V").strip() == RELEASE_VERSION
-    for backend in backends:
+    for backend in harness.BACKENDS:
         monitor(Agent(machine.inside(program)), backend())
 
 
-def test_rest_with_the_debian_package(
-    machine: ThrowAwayRoot, deb: pathlib.Path, wheels: pathlib.Path, tmp_path: pathlib.Path
-) -> None:
-    """As its README.Debian says."""
+def test_rest_needs_nothing_but_python(machine: ThrowAwayRoot, deb: pathlib.Path) -> None:
+    """With the Debian package, as its README.Debian says."""
+    for folder in ("suds", "requests", "ovh"):
+        machine.run("rm", "-rf", str(DEBIAN_PACKAGES / folder))
     machine.run("dpkg", "--install", str(deb))
-    [block] = indented((REPOSITORY / "debian" / "README.Debian").read_text("utf-8"))
-    do(machine, block, tmp_path, wheels)
     monitor(Agent(machine.inside("/usr/sbin/fence_ovh")), RestBackend())

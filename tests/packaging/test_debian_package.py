@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from fencing import RELEASE_VERSION
-from tests.harness import Agent, Backend, debian_environment, missing_for_debian, need
+from tests.harness import Agent, Backend, missing_for_debian, need
 from tests.packaging.throw_away_root import ThrowAwayRoot
 
 AGENT = "/usr/sbin/fence_ovh"
@@ -57,7 +57,7 @@ def test_comes_fences_is_upgraded_and_goes(
     need("man")
     if missing := missing_for_debian(ovh.module):
         pytest.skip(missing)
-    agent = Agent(root.inside(AGENT), debian_environment(ovh.module))
+    agent = Agent(root.inside(AGENT))
     for package in (str(deb), newer(deb, tmp_path)):
         root.run("dpkg", "--install", package)
         assert agent.run({"action": "metadata"}) == our_agent.run({"action": "metadata"})

@@ -49,7 +49,7 @@ def test_is_compiled_once(installed: Agent) -> None:
 def test_fences(installed: Agent, ovh: Backend) -> None:
     if missing := harness.missing_for_debian(ovh.module):
         pytest.skip(missing)
-    agent = Agent(installed.command, harness.debian_environment(ovh.module))
+    agent = Agent(installed.command)
     assert agent.run(ovh.options("off")).status == 0
     assert ovh.cuts() == ["rescue12-customer"]
     assert agent.run(ovh.options("status")).status == 2

@@ -44,7 +44,7 @@ def test_metadata(wheel: pathlib.Path) -> None:
     assert shown["Summary"] == "Fence agent for clusters on OVH dedicated servers"
     assert shown["Description-Content-Type"] == "text/markdown"
     assert str(shown.get_payload()).startswith("# fence_ovh\n")
-    assert set(shown.get_all("Provides-Extra", [])) == {"rest", "test"}
+    assert set(shown.get_all("Provides-Extra", [])) == {"test"}
     for field in ("Author", "Keywords", "Classifier", "Project-URL", "License-File"):
         assert shown[field], field
 
@@ -62,7 +62,7 @@ def environment(
     request: pytest.FixtureRequest, made_once: MakeOnce, wheels: pathlib.Path
 ) -> pathlib.Path:
     """A virtual environment with the agent and what it needs."""
-    package = f"{request.getfixturevalue(request.param)}[rest]"
+    package = str(request.getfixturevalue(request.param))
 
     def install(folder: pathlib.Path) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)

@@ -5,29 +5,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import random
 import threading
-from collections.abc import Iterator
 from typing import Any, Callable
 
-from hypothesis import strategies as st
-
-from tests.harness import SERVER
-from tests.safety.schedule import Schedule
-from tests.safety.simulated_run import World, agent, watched
+from tests.safety.schedule import AFTER, BEFORE, Schedule
+from tests.safety.simulated_run import OWN_TIME, World, watched
 from tests.simulator import VirtualClock
 
-FAULTS = (
-    "time-out before",
-    "time-out after",
-    "reset before",
-    "reset after",
-    "502",
-    "500 after",
-    "429",
-    "403",
-    "slow",
-    "repeat",
-)
+FAULTS = (*BEFORE, *AFTER, "403", "slow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +24,8 @@ class Racer:
         begin: when it is started, in seconds.
         killed: how many seconds later it is killed; 0 for never.
         delays: tenths of seconds that a request takes to OVH and its answer back, over and over.
-        faults: by the number of its call.
-        asking: fault of its first request for a hard reboot.
+
+    The others are as in a Schedule.
     """
 
     action: str = "off"
@@ -47,32 +33,34 @@ class Racer:
     killed: int = 0
     delays: tuple[int, ...] = (0,)
     faults: tuple[tuple[int, str], ...] = ()
-    asking: str = ""
+    posts_lost: int = 0
+    post_fault: str = "504 after"
+    rate: int = 0
+
+    def is_plain(self) -> bool:
+        """Whether nothing befalls it."""
+        return not (self.killed or self.faults or self.posts_lost or self.rate)
 
 
 @dataclasses.dataclass(frozen=True)
 class Race:
     """Agents, and how the data centre is (of a schedule only what is about that)."""
 
-    racers: tuple[Racer, ...]
+    racers: tuple[Racer, ...] = ()
     centre: Schedule = Schedule()
 
 
 @dataclasses.dataclass
 class Finish:
-    """How a race ended; all moments are of the virtual clock.
+    """How a race ended.
 
     Attributes:
-        worlds: each agent's, all with the same log; one that was killed has status -1.
-        cuts: when the server lost its power.
-        boots: when it booted what type of netboot.
-        netboots: since when what type of netboot was chosen.
+        worlds: each agent's; one that was killed has status -1.
+        log: what they logged, all together.
     """
 
     worlds: list[World]
-    cuts: list[float]
-    boots: list[tuple[float, str]]
-    netboots: list[tuple[float, str]]
+    log: list[str]
 
 
 class Killed(BaseException):
@@ -155,86 +143,66 @@ class Turns:
 def run(kind: type[World], race: Race) -> Finish:
     """Run the race to its end."""
     host = kind(race.centre)
-    boots: list[tuple[float, str]] = []
-    host.centre.on_boot.append(
-        lambda server, netboot: boots.append((float(server.running_since or 0), netboot.type))
-    )
     turns = Turns(host.virtual)
     worlds = [_join(host, turns, racer) for racer in race.racers]
-    host.keep_time()
-    with watched(turns) as (written, _):
+    with watched(turns, race.centre.luck) as (written, _):
         turns.run()
     host.come_to_rest()
-    server = host.centre.server(SERVER)
-    netboots = [(-math.inf, server.netboots[0].type)]
-    for change in host.centre.state()["netboot_changes"]:
-        netboots.append((change["at"], server.find_netboot(change["to"]).type))
     for world in worlds:
-        world.log = written.lines
-    return Finish(worlds, [cut.at for cut in host.centre.power_cuts], boots, netboots)
+        world.running_at_rest = host.running_at_rest
+    return Finish(worlds, written.lines)
 
 
 def _join(host: World, turns: Turns, racer: Racer) -> World:
     """Return the world of another agent at the same data centre."""
-    world = type(host)(dataclasses.replace(host.schedule, action=racer.action, faults=racer.faults))
-    world.centre, world.front_end = host.centre, host.front_end
+    own = ("action", "faults", "posts_lost", "post_fault", "rate")
+    schedule = dataclasses.replace(host.schedule, **{name: getattr(racer, name) for name in own})
+    world = type(host)(schedule)
+    world.centre, world.front_end, world.boots = host.centre, host.front_end, host.boots
     world.clock, world.virtual = turns, host.virtual
     world.begun = host.begun + racer.begin
-    world.asking = racer.asking
-    world.exchange = _delayed(world.exchange, turns, racer.delays)  # type: ignore[method-assign]
+    world.delays = itertools.cycle([OWN_TIME / 2 + tenths / 10 for tenths in racer.delays or (0,)])
     end = world.begun + racer.killed if racer.killed else math.inf
     turns.add(Turn(world.act, world.begun, end))
     return world
 
 
-def _delayed(exchange: Callable[..., Any], turns: Turns, delays: tuple[int, ...]) -> Any:
-    """Let requests and answers take their time, and other agents act meanwhile."""
-    seconds: Iterator[float] = (tenths / 10 for tenths in itertools.cycle(delays))
-
-    def delayed(method: str, url: str, headers: Any, body: bytes | None, limit: float) -> Any:
-        end = turns.monotonic() + limit
-
-        def pass_time() -> None:
-            delay, left = next(seconds), end - turns.monotonic()
-            if delay > left:
-                turns.sleep(left)
-                raise agent.NoAnswer(f"no answer within {limit:g} s")
-            if delay:
-                turns.sleep(delay)
-
-        pass_time()
-        answer = exchange(method, url, headers, body, end - turns.monotonic())
-        pass_time()
-        return answer
-
-    return delayed
-
-
-def races(rest: bool) -> st.SearchStrategy[Race]:
-    """All races for the REST API, or for the SOAP API."""
-    racer = st.builds(
-        Racer,
-        action=st.sampled_from(["off", "off", "cycle", "on", "onoff"]),
-        begin=st.one_of(st.integers(0, 20), st.integers(0, 300)),
-        killed=st.one_of(st.just(0), st.just(0), st.integers(1, 400)),
-        delays=st.lists(st.sampled_from([0, 0, 1, 3, 10, 40]), min_size=1, max_size=4).map(tuple),
-        faults=st.lists(st.tuples(st.integers(0, 45), st.sampled_from(FAULTS)), max_size=3).map(
-            tuple
-        ),
-        asking=st.sampled_from(["", "", *FAULTS]),
-    )
-    only_soap = {"reading": st.sampled_from(["A-empty", "A-previous", "B"])}
-    only_rest = {
-        "task_unseen": st.sampled_from([0, 0, 3, 30]),
-        "task_purged": st.sampled_from([0, 0, 60, 90]),
+def draw(api: str, seed: int) -> Race:
+    """The race of that seed for an API: soap, rest or oauth2."""
+    chance = random.Random(f"race {api} {seed}")
+    is_plain = chance.random() < 0.4
+    racers = tuple(_drawn_racer(chance, is_plain) for _ in range(chance.choice([2, 2, 2, 3])))
+    fields: dict[str, Any] = {
+        "queue_delay": chance.choice([0, 0, 4, 45]),
+        "cut_delay": chance.randint(0, 40),
+        "boot_delay": chance.randint(0, 90),
+        "rest": chance.randint(0, 90),
+        "earlier_reboots": chance.randint(0, 1),
+        "poll": chance.choice([1, 3, 5, 15, 15, 15]),
+        "luck": seed,
     }
-    centre = st.builds(
-        Schedule,
-        queue_delay=st.sampled_from([0, 0, 4, 45]),
-        cut_delay=st.integers(0, 40),
-        boot_delay=st.integers(0, 90),
-        rest=st.integers(0, 90),
-        earlier_reboots=st.integers(0, 1),
-        **(only_rest if rest else only_soap),
-    )
-    return st.builds(Race, racers=st.lists(racer, min_size=2, max_size=3).map(tuple), centre=centre)
+    if api == "soap":
+        fields["reading"] = chance.choice(["A-empty", "A-previous", "B"])
+    else:
+        fields["list_lag"] = chance.choice([0, 0, 5, 58])
+        fields["read_lag"] = chance.choice([0, 0, 5, 28])
+        fields["stale_reads"] = chance.choice(["all", "alternating", "random"])
+        fields["task_unseen"] = chance.choice([0, 0, 3, 30])
+        fields["refuses_second_reboot"] = chance.random() < 0.8
+    return Race(racers, Schedule(**fields))
+
+
+def _drawn_racer(chance: random.Random, is_plain: bool) -> Racer:
+    fields: dict[str, Any] = {
+        "action": chance.choice(["off", "off", "cycle", "cycle", "on", "onoff"]),
+        "begin": chance.choice([0, chance.randint(0, 20), chance.randint(0, 300)]),
+        "delays": tuple(chance.choice([0, 0, 1, 3, 10, 40]) for _ in range(chance.randint(1, 4))),
+    }
+    if not is_plain:
+        fields["killed"] = chance.choice([0, 0, chance.randint(1, 400)])
+        calls = range(chance.randint(0, 3))
+        fields["faults"] = tuple((chance.randint(0, 45), chance.choice(FAULTS)) for _ in calls)
+        fields["posts_lost"] = chance.choice([0, 0, 1, 2, 99])
+        fields["post_fault"] = chance.choice(AFTER + BEFORE)
+        fields["rate"] = chance.choice([0, 0, 20, 50])
+    return Racer(**fields)

@@ -7,11 +7,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Callable
+from xml.sax.saxutils import escape
 
 from tests import agent_module
 from tests.harness import SERVER
 from tests.safety.schedule import Schedule
-from tests.safety.simulated_run import HARD_DISK, RESCUE, RestWorld, World
+from tests.safety.simulated_run import HARD_DISK, RESCUE, OAuth2World, RestWorld, World
 from tests.simulator import Call, HardReboot, Proceed, Response, Server
 
 agent = agent_module.load()
@@ -34,6 +35,7 @@ STEPS = {
     f"GET {_ONE_SERVER}/task": "tasks",
     f"GET {_ONE_SERVER}/task/{{taskId}}": "task",
     "GET /auth/time": "time",
+    "POST /auth/oauth2/token": "login",
     "login": "login",
     "logout": "logout",
 }
@@ -166,20 +168,27 @@ class Stage:
 
     def denied(self, proceed: Proceed) -> Response:
         """A refusal in OVH's words."""
-        if self.world.api == "rest":
-            return Response(403, {}, json.dumps({"message": "Not for you"}).encode())
-        return Response(
-            500,
-            {},
-            b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault>'
-            b"<faultcode>e:1</faultcode><faultstring>Not for you</faultstring>"
-            b"</e:Fault></e:Body></e:Envelope>",
-        )
+        return self.refused("Not for you: no such login")(proceed)
 
-    def denied_after(self, proceed: Proceed) -> Response:
-        """A refusal of what was done all the same."""
-        proceed()
-        return self.denied(proceed)
+    def refused(self, words: str, kind: str = "Client::Forbidden", status: int = 403) -> Handler:
+        """Answers with that refusal, with SOAP a fault, and does nothing."""
+        if self.world.api != "soap":
+            return answering(status, {"class": kind, "message": words})
+        envelope = (
+            '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault>'
+            f"<faultcode>e:1</faultcode><faultstring>{escape(words)}</faultstring>"
+            "</e:Fault></e:Body></e:Envelope>"
+        )
+        return lambda proceed: Response(500, {}, envelope.encode())
+
+    def taking(self, seconds: float, answer: Handler | None = None) -> Handler:
+        """Answers after that time, as `answer` does; if None, truly."""
+
+        def late(proceed: Proceed) -> Response:
+            self.world.clock.sleep(seconds)
+            return answer(proceed) if answer else proceed()
+
+        return late
 
     def ignored(self, proceed: Proceed) -> Response:
         """A good answer to a choice of netboot that has no effect."""
@@ -268,6 +277,7 @@ __all__ = [
     "ANY",
     "EndlessRun",
     "HARD_DISK",
+    "OAuth2World",
     "RESCUE",
     "RestWorld",
     "Schedule",

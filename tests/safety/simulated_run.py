@@ -1,31 +1,38 @@
 """One run of the agent against the simulator, in one process, on a virtual clock.
 
 The agent's network and clock are replaced, nothing else: options, the library's
-action loop, suds and the provider's library are the real ones.
+action loop and suds are the real ones.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
+import itertools
 import json
 import logging
+import math
+import random
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable
-
-import ovh.client
 
 from tests import agent_module
 from tests.harness import LOGIN, PASSWORD, SERVER
-from tests.safety.schedule import LIES, Schedule
+from tests.safety import faults
+from tests.safety.schedule import REINSTALLATION, Schedule
 from tests.simulator import (
     APPLICATION_KEY,
     APPLICATION_SECRET,
+    CLIENT_ID,
+    CLIENT_SECRET,
     CONSUMER_KEY,
+    OPERATOR,
     Account,
     DataCentre,
+    HardReboot,
     PowerCut,
     Response,
     RestFrontEnd,
@@ -44,14 +51,17 @@ POWER_TIMEOUT = 900.0
 POLL = 15
 CALL_LIMIT = 20.0
 HARD_DISK, RESCUE = 1, 230242
+POWER_OFF_DELAY = 20
 
-REFUSALS = ("401", "403", "403 after", "404", "session gone")
+OWN_TIME = 0.05
+"""Seconds that an exchange takes at least."""
 
-BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">]><x>&a;&a;&a;&a;&a;</x>'
+ACTIONS = {"cycle": "reboot", "onoff": "reboot"}
+"""What an action of a schedule is called, if not so."""
 
 
 class EventClock:
-    """The agent's clock: when it moves on, what an operator does happens in its time."""
+    """The agent's clock: when it moves on, what others do happens in its time."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
@@ -66,12 +76,12 @@ class EventClock:
         self._events.sort(key=lambda each: each[0])
 
     def sleep(self, seconds: float) -> None:
-        end = self.monotonic() + max(0.0, seconds)
+        end = self._clock.monotonic() + max(0.0, seconds)
         while self._events and self._events[0][0] <= end:
             moment, event = self._events.pop(0)
-            self._clock.advance(max(0.0, moment - self.monotonic()))
+            self._clock.advance(max(0.0, moment - self._clock.monotonic()))
             event()
-        self._clock.advance(max(0.0, end - self.monotonic()))
+        self._clock.advance(max(0.0, end - self._clock.monotonic()))
 
 
 class Written(logging.Handler):
@@ -86,12 +96,16 @@ class Written(logging.Handler):
 
 
 @contextlib.contextmanager
-def watched(clock: Any) -> Iterator[tuple[Written, io.StringIO]]:
-    """Keep what is logged and printed meanwhile; the library's action loop uses that clock."""
+def watched(clock: Any, luck: int = 0) -> Iterator[tuple[Written, io.StringIO]]:
+    """Keep what is logged and printed meanwhile; the library's action loop uses that clock.
+
+    :param luck: what the agent's pauses are drawn from.
+    """
     written, stdout = Written(), io.StringIO()
     root = logging.getLogger()
     others, root.handlers = root.handlers, [written]
     fencing.clock = clock
+    random.seed(luck)
     try:
         with contextlib.redirect_stdout(stdout):
             yield written, stdout
@@ -99,23 +113,58 @@ def watched(clock: Any) -> Iterator[tuple[Written, io.StringIO]]:
         root.handlers = others
 
 
+@dataclasses.dataclass
+class Exchange:
+    """One request of the agent, and what became of it; moments are of the virtual clock.
+
+    Attributes:
+        step: what it asks for: time, login, logout, offered, netboot, set, read, reboot, tasks,
+            task, status (of a hard reboot, with SOAP) or other.
+        number: the number of the task that it asks for.
+        fault: what went wrong, or "".
+        acted: when OVH carried it out; infinite if it did not.
+        answer: what the agent got; None for nothing.
+        reboot: the hard reboot that OVH accepted.
+        changes: where the netboot's changes that OVH made stand in the data centre's list.
+    """
+
+    step: str
+    number: str
+    sent: float
+    fault: str = ""
+    acted: float = math.inf
+    ended: float = math.inf
+    answer: Response | None = None
+    reboot: HardReboot | None = None
+    changes: range = range(0)
+
+    def is_good(self) -> bool:
+        """Whether the agent got what OVH said, and that was no error."""
+        return not self.fault and self.answer is not None and self.answer.status == 200
+
+
 class World:
     """A data centre, an agent and what goes wrong between them.
 
     Attributes:
         status: the agent's exit status, after `run`.
-        looks: when the netboot was asked for and told truly, in seconds since the start.
-        shown_at_last_look: its type at the last of them.
-        asking: fault of the first request for a hard reboot.
+        asked: its exchanges.
+        delays: seconds that a request takes to OVH, then its answer back, and so on.
+        boots: when the server booted what type of netboot.
         output: what it wrote to stdout.
         log: what it logged.
     """
 
     api = "soap"
-    reboot_operation = "dedicatedHardRebootDo"
-    first_operations: tuple[str, ...] = ("login", "logout")
-    looking: tuple[str, ...] = ("dedicatedNetbootInfo",)
-    secrets = (PASSWORD,)
+    secrets: tuple[str, ...] = (PASSWORD,)
+    refusals: tuple[str, ...] = ("401", "404", "session gone")
+    steps = {
+        "dedicatedNetbootGetAvailable": "offered",
+        "dedicatedNetbootModifyById": "set",
+        "dedicatedNetbootInfo": "read",
+        "dedicatedHardRebootDo": "reboot",
+        "dedicatedHardRebootStatus": "status",
+    }
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
@@ -126,28 +175,28 @@ class World:
             queue_delay=schedule.queue_delay,
             cut_delay=schedule.cut_delay,
             boot_delay=schedule.boot_delay,
-            reboot_duration=schedule.cut_delay + schedule.boot_delay + schedule.rest,
-            power_off_delay=20,
+            reboot_duration=schedule.reboot_takes() - schedule.queue_delay,
+            power_off_delay=POWER_OFF_DELAY,
         )
-        self.centre = DataCentre(virtual, [Server(SERVER)], [Account(LOGIN, PASSWORD)])
+        server = Server(SERVER, ignores_netboot=schedule.netboot_ignored)
+        self.centre = DataCentre(
+            virtual, [server], [Account(LOGIN, PASSWORD)], seed=schedule.luck, call_log=0
+        )
+        self.boots: list[tuple[float, str]] = []
+        self.centre.on_boot.append(
+            lambda server, netboot: self.boots.append(
+                (float(server.running_since or 0), netboot.type)
+            )
+        )
         self.front_end = self._front_end()
         self._live_through_the_past()
-        self.begun = self.clock.monotonic()
-        self.calls = 0
-        self.last_trouble = schedule.last_trouble()
-        self._answers: dict[str, Response] = {}
-        self._lied: set[str] = set()
-        self._faults = dict(schedule.faults)
-        self.asking = ""
+        self.begun = self.ended = self.clock.monotonic()
+        self.weather = faults.Weather(schedule)
+        self.asked: list[Exchange] = []
+        self.delays: Iterator[float] = itertools.repeat((schedule.latency + OWN_TIME) / 2)
         self._reboots_asked = 0
-        self.lied_about_acceptance = False
-        self.refused_at_first = False
-        self.netboot_at_last_look = ""
-        self.looks: list[float] = []
-        self.shown_at_last_look = ""
-        self._refused_since = 0.0
-        self._granted = False
         self.status = -1
+        self.running_at_end = self.running_at_rest = self.centre.server(SERVER).running
         self.output = ""
         self.log: list[str] = []
         for at, event in schedule.events:
@@ -168,37 +217,54 @@ class World:
     def _live_through_the_past(self) -> None:
         self.centre.timing = Timing(cut_delay=1, boot_delay=1, reboot_duration=5)
         for _ in range(self.schedule.earlier_reboots):
-            self.centre.hard_reboot(SERVER, by="operator")
+            self.centre.hard_reboot(SERVER, by=OPERATOR)
             self.virtual.advance(100)
             self.centre.settle()
         if self.schedule.netboot_by_hand:
-            self.centre.set_netboot(SERVER, RESCUE, by="operator")
+            self.centre.set_netboot(SERVER, RESCUE, by=OPERATOR)
+            self.virtual.advance(100)
+        self.centre.timing = self._timing
+        if self.schedule.rebooted_before:
+            self.centre.hard_reboot(SERVER, by=OPERATOR)
+            self.virtual.advance(self.schedule.rebooted_before)
         self.centre.timing = self._next_timing(self.schedule.never)
 
     def _next_timing(self, never: int) -> Timing:
         if never > 0:
             return Timing(carried_out=False)
-        return self._timing
+        before = len(self.centre.servers[SERVER].pending) if self.schedule.one_by_one else 0
+        if before == 0:
+            return self._timing
+        wait = before * self.schedule.reboot_takes()
+        return dataclasses.replace(self._timing, queue_delay=self._timing.queue_delay + wait)
 
     def _operate(self, event: str) -> None:
+        """What somebody does who is not the agent."""
         if event == "netboot disk":
-            self.centre.set_netboot(SERVER, HARD_DISK, by="operator")
+            self.centre.set_netboot(SERVER, HARD_DISK, by=OPERATOR)
         elif event == "netboot rescue":
-            self.centre.set_netboot(SERVER, RESCUE, by="operator")
+            self.centre.set_netboot(SERVER, RESCUE, by=OPERATOR)
         elif event == "reboot":
             self._reboot_by_operator()
+        elif event == "reinstall":
+            self._reinstall()
         elif event == "sessions end":
-            self.centre.sessions.end_all()
+            self._end_sessions()
         elif event == "zone jumps":
             self.virtual.utc_offset = -self.virtual.utc_offset or 5
+        elif event == "clock jumps":
+            self.virtual.offset += 3600
         elif event == "login elsewhere" and self.schedule.single_session:
-            self.centre.sessions.end_all()
+            self._end_sessions()
 
     def _reboot_by_operator(self) -> None:
-        self.centre.hard_reboot(SERVER, by="operator")
+        self.centre.hard_reboot(SERVER, by=OPERATOR)
 
-    def keep_time(self) -> None:
-        """Let whatever reads a clock by itself read this one."""
+    def _reinstall(self) -> None:
+        """SOAP knows no other tasks."""
+
+    def _end_sessions(self) -> None:
+        self.centre.sessions.end_all()
 
     # The network
 
@@ -211,179 +277,103 @@ class World:
         seconds: float,
     ) -> Any:
         """What HttpNetwork does, with this schedule's faults."""
-        number, self.calls = self.calls, self.calls + 1
-        self.clock.sleep(0.05)
-        path = "/" + url.split("/", 3)[3] if url.count("/") > 2 else "/"
-        subject = self._subject(method, path, body or b"")
-        sent = {**headers, "Host": "127.0.0.1"}
-
-        def proceed() -> Response:
-            response = self.front_end.handle(method, path, sent, body or b"", "http")
-            if self._is_reboot(subject):
-                self._count_reboot()
-            if subject != "logout":
-                self.netboot_at_last_look = self.centre.server(SERVER).netboot.type
-            return response
-
-        if self._is_reboot(subject) and self.asking:
-            self._faults[number], self.asking = self.asking, ""
-        fault = self._fault(number)
-        self._note_refusal(fault, subject)
-        if fault in LIES:
-            response = self._lie(fault, subject, proceed)
-        else:
-            response = self._answer(fault, subject, proceed, min(seconds, CALL_LIMIT))
-            if not fault and response.status == 200 and subject in self.looking:
-                self.looks.append(self.clock.monotonic() - self.begun)
-                self.shown_at_last_look = self.centre.server(SERVER).netboot.type
-            if not fault and response.status == 200:
-                self._lied.discard(subject)
-                # A refusal that nobody injected (an expired session) grants nothing.
-                self._granted = self._granted or not subject.startswith(self.first_operations)
+        scheme, _, rest = url.partition("://")
+        host, _, path = rest.partition("/")
+        step, task = self._step(method, "/" + path, body or b"")
+        asked = Exchange(step, task, self.clock.monotonic())
+        asked.fault = self.weather.fault(
+            len(self.asked), asked.sent - self.begun, is_post=step == "reboot"
+        )
+        self.asked.append(asked)
+        sent = {**headers, "Host": host}
+        try:
+            answer = self._answer(
+                asked,
+                lambda: self.front_end.handle(method, f"/{path}", sent, body or b"", scheme),
+                seconds,
+            )
+        finally:
+            asked.ended = self.clock.monotonic()
+        asked.answer = answer
         return agent.Answer(
-            response.status,
-            {name.lower(): value for name, value in response.headers.items()},
-            response.body,
+            answer.status,
+            {name.lower(): value for name, value in answer.headers.items()},
+            answer.body,
         )
 
-    def _note_refusal(self, fault: str, subject: str) -> None:
-        """Remember a refusal that the agent believes: of a server not yet known, or for long."""
-        if fault in REFUSALS:
-            self._refused_since = self._refused_since or self.clock.monotonic()
-            lasted = self.clock.monotonic() - self._refused_since
-            if not self._granted or lasted >= CALL_LIMIT / 2:
-                self.refused_at_first = True
-        else:
-            self._refused_since = 0.0
-
-    def _subject(self, method: str, path: str, body: bytes) -> str:
-        found = re.search(rb"Body><[\w-]+:(\w+)", body)
-        return found.group(1).decode() if found else method + path
-
-    def _is_reboot(self, subject: str) -> bool:
-        return subject == self.reboot_operation
-
-    def _count_reboot(self) -> None:
-        self._reboots_asked += 1
-        self.centre.timing = self._next_timing(self.schedule.never - self._reboots_asked)
-
-    def _fault(self, number: int) -> str:
-        elapsed = self.clock.monotonic() - self.begun
-        for begin, length, fault in self.schedule.outages:
-            if begin <= elapsed < begin + length:
-                return fault
-        fault = self._faults.get(number, "")
-        if fault:
-            self.last_trouble = max(self.last_trouble, elapsed + CALL_LIMIT)
-        return fault
-
-    def _answer(
-        self, fault: str, subject: str, proceed: Callable[[], Response], limit: float
-    ) -> Response:
-        if fault.endswith(" after"):
-            proceed()
-        if fault in ("refused", "reset before", "reset after", "TLS failure", "too long"):
-            raise agent.NoAnswer(f"no connection ({fault})")
-        if fault in ("time-out before", "time-out after", "drip"):
+    def _answer(self, asked: Exchange, act: Callable[[], Response], limit: float) -> Response:
+        """What comes back within the limit; raises NoAnswer."""
+        fault = asked.fault
+        there, back = next(self.delays), next(self.delays)
+        if fault == "slow":
+            there = back = limit * 0.45
+        if fault in faults.NO_ANSWER or there + back > limit:
+            if fault.endswith(" after") or (not fault and there <= limit):
+                there = min(there, limit / 2)
+                self.clock.sleep(there)
+                self._carry_out(asked, act)
+                limit -= there
+            asked.fault = fault or "too slow"
             self.clock.sleep(limit)
             raise agent.NoAnswer(f"no answer within {limit:g} s")
-        if fault == "slow":
-            self.clock.sleep(limit * 0.9)
-        made = self._made_up(fault)
-        if made is not None:
-            return made
-        response = proceed()
+        self.clock.sleep(there)
+        made_up = faults.made_up(fault, self._refusal)
+        response = None
+        if fault.endswith(" after") or (made_up is None and fault not in faults.NO_CONNECTION):
+            response = self._carry_out(asked, act)
+        self.clock.sleep(back)
+        if fault in faults.NO_CONNECTION:
+            raise agent.NoAnswer(f"no connection ({fault})")
+        if made_up is not None:
+            return made_up
+        assert response is not None, fault
+        asked.fault = "" if fault == "slow" else fault
         if fault == "cut short":
-            return Response(
-                response.status, response.headers, response.body[: len(response.body) // 2]
-            )
-        if response.status == 200:
-            self._answers[subject] = response
+            raise agent.NoAnswer("an answer cut short")
+        if fault in ("wrong type", "missing"):
+            garbled = self._garbled(fault, response.body)
+            return Response(response.status, response.headers, garbled)
         return response
 
-    def _made_up(self, fault: str) -> Response | None:
-        html = b"<html><body>Sorry</body></html>"
-        simple = {
-            "empty": Response(200, {}, b""),
-            "HTML": Response(200, {}, html),
-            "HTML after": Response(200, {}, html),
-            "502": Response(502, {}, html),
-            "500 after": Response(500, {}, html),
-            "503 with Retry-After": Response(503, {"Retry-After": "7"}, html),
-            "429": Response(429, {}, html),
-            "429 with Retry-After": Response(429, {"Retry-After": "99999"}, html),
-            "redirect": Response(302, {"Location": "http://127.0.0.1/elsewhere"}, b""),
-            "bomb": Response(200, {}, BOMB),
-            "nesting": Response(200, {}, b"[" * 100000),
-            "garbage": Response(200, {}, bytes(range(256))),
-        }
-        return simple.get(fault) or self._refusal(fault)
+    def _carry_out(self, asked: Exchange, act: Callable[[], Response]) -> Response:
+        """Have OVH carry it out."""
+        reboots = self.centre.servers[SERVER].hard_reboots
+        reboots_so_far, changes = len(reboots), len(self.centre.netboot_changes)
+        asked.acted = self.clock.monotonic()
+        try:
+            return act()
+        finally:
+            asked.changes = range(changes, len(self.centre.netboot_changes))
+            asked.reboot = reboots[-1] if len(reboots) > reboots_so_far else None
+            self._reboots_asked += asked.step == "reboot"
+            self.centre.timing = self._next_timing(self.schedule.never - self._reboots_asked)
 
-    def _refusal(self, fault: str) -> Response | None:
-        words = {
-            "401": f"You must login first, not with {PASSWORD}",
-            "403": f"Not for {PASSWORD}",
-            "403 after": f"Not for {PASSWORD}",
-            "404": f"No such thing as {PASSWORD}",
-            "session gone": f"session of {PASSWORD} expired",
-        }
-        if fault not in words:
-            return None
-        return self._refusal_in_words(words[fault], fault)
+    def _step(self, method: str, path: str, body: bytes) -> tuple[str, str]:
+        found = re.search(rb"Body><[\w-]+:(\w+)", body)
+        name = found.group(1).decode() if found else method
+        return self.steps.get(name, name), ""
 
-    def _refusal_in_words(self, words: str, fault: str) -> Response:
-        text = words.replace("&", "&amp;")
-        return Response(
-            500,
-            {"Content-Type": "text/xml"},
-            b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault>'
-            b"<faultcode>e:1</faultcode><faultstring>" + text.encode() + b"</faultstring>"
-            b"</e:Fault></e:Body></e:Envelope>",
-        )
+    def _refusal(self, fault: str) -> Response:
+        return faults.soap_refusal(fault, self.secrets[0])
 
-    def _lie(self, fault: str, subject: str, proceed: Callable[[], Response]) -> Response:
-        """Answer falsely, but never twice in a row about the same thing; errors do not count."""
-        if subject in self._lied:
-            self._lied.discard(subject)
-            return self._answer("", subject, proceed, CALL_LIMIT)
-        self._lied.add(subject)
-        if fault == "repeat" and subject in self._answers:
-            self.lied_about_acceptance |= self._is_reboot(subject)
-            return self._answers[subject]
-        response = proceed()
-        return Response(response.status, response.headers, self._falsified(fault, response.body))
-
-    def _falsified(self, fault: str, body: bytes) -> bytes:
-        if fault == "blank":
-            return re.sub(rb">[^<>]+</(start|end|kernel|id|return)>", rb"></\1>", body)
-        if fault == "wrong type":
-            return re.sub(rb">[^<>]+</(id|end|start)>", rb">many</\1>", body)
-        if fault == "missing":
-            return re.sub(rb"<(kernel|end|id)[^<>]*>[^<>]*</\1>", b"", body)
-        if fault == "wrong times":
-            body = re.sub(rb">[^<>]*</start>", b">2031-01-01 00:00:00</start>", body)
-            return re.sub(rb">[^<>]*</end>", b">2031-01-01 00:00:01</end>", body)
-        body = body.replace(b">230242<", b">?<").replace(b">1<", b">230242<")
-        return body.replace(b">?<", b">1<")
+    def _garbled(self, fault: str, body: bytes) -> bytes:
+        return faults.garbled_soap(fault, body)
 
     # The agent
 
     def options(self) -> dict[str, Any]:
         """What the library's check_input makes of the agent's input."""
-        action = {"cycle": "reboot", "onoff": "reboot"}.get(
-            self.schedule.action, self.schedule.action
-        )
+        action = self.schedule.action
         return {
-            "--action": action,
-            "--method": "onoff" if self.schedule.action == "onoff" else "cycle",
+            "--action": ACTIONS.get(action, action),
+            "--method": "onoff" if action == "onoff" else "cycle",
             "--plug": SERVER,
-            "--api": self.api,
             **self.keys(),
             "--off-mode": self.schedule.off_mode,
             "--power-timeout": str(int(POWER_TIMEOUT)),
             "--shell-timeout": str(int(CALL_LIMIT)),
             "--login-timeout": str(int(CALL_LIMIT)),
-            "--stonith-status-sleep": str(POLL),
+            "--stonith-status-sleep": str(self.schedule.poll),
             "--power-wait": "0",
             "--retry-on": "1",
             "--delay": "0",
@@ -394,6 +384,7 @@ class World:
     def keys(self) -> dict[str, str]:
         """How the agent logs in."""
         return {
+            "--api": "soap",
             "--username": LOGIN,
             "--password": PASSWORD,
             "--api-url": "http://127.0.0.1/",
@@ -401,8 +392,7 @@ class World:
 
     def run(self) -> World:
         """Run the agent to its end."""
-        self.keep_time()
-        with watched(self.clock) as (written, stdout):
+        with watched(self.clock, self.schedule.luck) as (written, stdout):
             self.act()
         self.log, self.output = written.lines, stdout.getvalue()
         self.come_to_rest()
@@ -410,8 +400,8 @@ class World:
 
     def come_to_rest(self) -> None:
         """Let a server that was cut last boot what was chosen; nobody acts any more."""
-        self.virtual.advance(1000)
-        self.centre.settle()
+        self.virtual.advance(2000)
+        self.running_at_rest = self.centre.server(SERVER).running
 
     def act(self) -> None:
         """Run the agent to its end, where `watched` holds."""
@@ -444,77 +434,156 @@ class World:
         booted = [cut.netboot.type for cut in self.cuts() if cut.netboot is not None]
         return bool(booted) and booted[-1] == self.wanted()
 
-    def netboot_is_as_wanted(self) -> bool:
-        """Whether the netboot was what the action demands when the agent asked for the last time.
+    def own_reboots(self) -> list[Exchange]:
+        """The requests for a hard reboot of this agent that OVH accepted."""
+        return [asked for asked in self.asked if asked.reboot is not None]
 
-        What somebody does after that, while it logs out, no client can see.
-        """
-        return self.netboot_at_last_look == self.wanted()
+    def shown_number(self, asked: Exchange) -> int:
+        """The id of the netboot that an answer about the server shows; 0 if it shows none."""
+        body = asked.answer.body if asked.answer and asked.answer.status == 200 else b""
+        found = re.search(self.shown_id, body) if asked.step == "read" else None
+        return int(found.group(1)) if found else 0
+
+    def shown_netboot(self, asked: Exchange) -> str:
+        """Its type; "" if it shows none."""
+        number = self.shown_number(asked)
+        return self.centre.servers[SERVER].find_netboot(number).type if number else ""
+
+    shown_id = rb"<id[^<>]*>(\d+)</id>"
+
+    def shown_status(self, asked: Exchange) -> str:
+        """The status of a task that an answer shows; "" if it shows none."""
+        if asked.answer is None or asked.answer.status != 200:
+            return ""
+        try:
+            document = json.loads(asked.answer.body)
+        except (ValueError, RecursionError):
+            return ""
+        return str(document.get("status", "")) if isinstance(document, dict) else ""
+
+    def shown_start(self, asked: Exchange) -> str | None:
+        """The start of a hard reboot that an answer of SOAP shows; None if it shows none."""
+        body = asked.answer.body if asked.answer and asked.answer.status == 200 else b""
+        found = re.search(rb"<start[^<>]*?(?:/>|>([^<>]*)</start>)", body)
+        return (found.group(1) or b"").decode() if found else None
 
     def old_system_runs(self) -> bool:
         """Whether the server still runs what it ran before."""
         return self.running_at_end is not None and self.running_at_end.type == "harddisk"
 
-    def leaks(self) -> list[str]:
-        """The messages that show 8 characters of a secret."""
-        pieces = {
-            secret[start : start + 8] for secret in self.secrets for start in range(len(secret) - 7)
-        }
-        texts = [*self.log, self.output]
-        return [text for text in texts if any(piece in text for piece in pieces)]
+    def leaks(self, log: Sequence[str] = ()) -> list[str]:
+        """The messages, and those of that log, that show 8 characters of a secret."""
+        texts = [*self.log, *log, self.output]
+        everything = "\n".join(texts)
+        shown = [piece for piece in self._pieces() if piece in everything]
+        return [text for text in texts if any(piece in text for piece in shown)]
+
+    def _pieces(self) -> set[str]:
+        secrets = (*self.secrets, *self.given_secrets())
+        return {secret[start : start + 8] for secret in secrets for start in range(len(secret) - 7)}
+
+    def given_secrets(self) -> list[str]:
+        """The secrets that OVH gave the agent."""
+        return self.centre.sessions.keys()
 
 
 class RestWorld(World):
-    """The same behind the REST API."""
+    """The same behind the REST API, with a consumer key."""
 
     api = "rest"
-    reboot_operation = f"POST/1.0/dedicated/server/{SERVER}/reboot"
-    looking = (f"GET/1.0/dedicated/server/{SERVER}",)
-    first_operations = ("GET/1.0/auth/time", f"GET/1.0/dedicated/server/{SERVER}/boot")
-    secrets = (APPLICATION_SECRET, CONSUMER_KEY)
+    secrets: tuple[str, ...] = (APPLICATION_SECRET, CONSUMER_KEY)
+    refusals = ("401", "403", "403 after", "404", "session gone")
+    shown_id = rb'"bootId": *(\d+)'
 
     def _front_end(self) -> Any:
+        schedule = self.schedule
         return RestFrontEnd(
             self.centre,
             RestSettings(
-                task_unseen=self.schedule.task_unseen,
-                task_purged=self.schedule.task_purged or None,
-                outcome=self.schedule.outcome or "done",
+                list_lag=schedule.list_lag,
+                read_lag=schedule.read_lag,
+                stale_reads=schedule.stale_reads,
+                task_unseen=schedule.task_unseen,
+                task_unseen_status=schedule.task_unseen_status,
+                task_purged=schedule.task_purged or None,
+                date_offset=schedule.date_offset,
+                date_form=schedule.date_form,
+                refuses_second_reboot=schedule.refuses_second_reboot,
+                outcome=schedule.outcome or "done",
+                outcome_count=schedule.outcome_count or None,
+                after_cut=schedule.after_cut,
             ),
         )
 
-    def keep_time(self) -> None:
-        ovh.client.time = self.virtual  # the provider's library
+    def _live_through_the_past(self) -> None:
+        if self.schedule.stuck:
+            self.front_end.tasks.get_stuck(SERVER, self.schedule.stuck, by=OPERATOR)
+        super()._live_through_the_past()
+        for service in self.front_end.credentials.service_accounts.values():
+            service.token_lifetime = self.schedule.session_lifetime or service.token_lifetime
 
-    def _subject(self, method: str, path: str, body: bytes) -> str:
-        return method + path
+    def _reboot_by_operator(self) -> None:
+        """OVH refuses him what it refuses the agent."""
+        is_idle = not self.front_end.tasks.unfinished(SERVER)
+        if is_idle or not self.schedule.refuses_second_reboot:
+            super()._reboot_by_operator()
 
-    def _refusal_in_words(self, words: str, fault: str) -> Response:
-        status = int(fault[:3]) if fault[:3].isdigit() else 403
-        words = words.replace(PASSWORD, APPLICATION_SECRET)
-        body = json.dumps({"class": "Client::Forbidden", "message": words})
-        return Response(status, {"Content-Type": "application/json"}, body.encode())
+    def _reinstall(self) -> None:
+        if not self.front_end.tasks.unfinished(SERVER):
+            self.front_end.tasks.reinstall(SERVER, by=OPERATOR, seconds=REINSTALLATION)
 
-    def _falsified(self, fault: str, body: bytes) -> bytes:
-        if fault == "blank":
-            return re.sub(rb'"(status|kernel|bootType|function)": *"\w+"', rb'"\1": ""', body)
-        if fault == "wrong type":
-            return re.sub(rb'"(bootId|taskId)": *\d+', rb'"\1": "many"', body)
-        if fault == "missing":
-            return re.sub(rb'"(bootId|taskId|status)": *[^,}]+[,]', b"", body)
-        if fault == "wrong times":
-            return re.sub(rb'"taskId": *\d+', b'"taskId": 77', body)
-        swapped = {b"1": b"230242", b"230242": b"1"}
-        return re.sub(
-            rb'"bootId": *(\d+)',
-            lambda found: b'"bootId": ' + swapped.get(found.group(1), found.group(1)),
-            body,
-        )
+    def _end_sessions(self) -> None:
+        self.front_end.credentials.end_tokens()
+
+    def _step(self, method: str, path: str, body: bytes) -> tuple[str, str]:
+        path = path.partition("?")[0]
+        if path.endswith("/auth/oauth2/token"):
+            return "login", ""
+        if path.endswith("/auth/time"):
+            return "time", ""
+        _, _, about = path.partition(f"/dedicated/server/{SERVER}")
+        kind, _, number = about.lstrip("/").partition("/")
+        if path.endswith(SERVER):
+            return {"GET": "read", "PUT": "set"}.get(method, "other"), ""
+        if kind == "boot":
+            return "netboot" if number else "offered", ""
+        if kind == "task":
+            return "task" if number else "tasks", number
+        return ("reboot" if kind == "reboot" and method == "POST" else "other"), ""
+
+    def _refusal(self, fault: str) -> Response:
+        return faults.rest_refusal(fault, self.secrets[0])
+
+    def _garbled(self, fault: str, body: bytes) -> bytes:
+        return faults.garbled_rest(fault, body)
 
     def keys(self) -> dict[str, str]:
         return {
+            "--api": "rest",
             "--username": APPLICATION_KEY,
             "--password": APPLICATION_SECRET,
             "--consumer-key": CONSUMER_KEY,
             "--api-url": "http://127.0.0.1/1.0",
         }
+
+    def given_secrets(self) -> list[str]:
+        tokens: list[str] = self.front_end.credentials.tokens()
+        return tokens
+
+
+class OAuth2World(RestWorld):
+    """The same with a service account."""
+
+    api = "oauth2"
+    secrets = (CLIENT_SECRET,)
+
+    def keys(self) -> dict[str, str]:
+        return {
+            "--api": "rest",
+            "--username": CLIENT_ID,
+            "--password": CLIENT_SECRET,
+            "--api-url": "https://127.0.0.1/1.0",
+        }
+
+
+WORLDS: dict[str, type[World]] = {each.api: each for each in (World, RestWorld, OAuth2World)}

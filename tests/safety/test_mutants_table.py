@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.harness import AGENT
+from tests.safety import test_decisions
 from tests.safety.mutants import MUTANTS, Mutant
 
 
@@ -15,5 +16,11 @@ def test_applies_once(mutant: Mutant) -> None:
     assert mutant.applied_to(text) != text
 
 
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_names_a_test_that_exists(mutant: Mutant) -> None:
+    case, _, test = mutant.test.partition("::")
+    assert callable(getattr(getattr(test_decisions, case), test or "__init__"))
+
+
 def test_names_are_told_apart() -> None:
-    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 35
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 150
