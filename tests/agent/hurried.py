@@ -15,7 +15,7 @@ from tests.harness import AGENT, REPOSITORY, Agent
 SECONDS = {
     "SILENCE": 3.0,
     "LOGIN_PAUSE": 1.5,
-    "NETBOOT_LAG": 1.0,
+    "read_lag": 1.0,
     "list_lag": 2.0,
     "TASK_LAG": 4.0,
     "WAIT_EVERY": 0.5,

@@ -91,9 +91,9 @@ def test_register_with_pcs(two: Cluster, api: str) -> None:
     unknown = node1.try_(*create, *given, "colour=red")
     assert unknown.returncode != 0
     assert "invalid stonith option 'colour'" in unknown.stderr
-    wrong = node1.try_(*create, *given, "wsdl=nonsense")
+    wrong = node1.try_(*create, *given, "power_wait=99999")
     assert wrong.returncode != 0
-    assert "wsdl must be an http or https URL" in wrong.stderr
+    assert "power_timeout must be more than power_wait" in wrong.stderr
     node1.run(*create, *given, "op", "monitor", "interval=20s")
     two.wait_until_whole()
     assert two.is_monitored()

@@ -107,9 +107,9 @@ class TestNetboot:
         assert_cut(stage)
         assert stage.booted() == ["rescue"]
         assert (stage.count("set"), stage.count("reboot")) == (2, 1)
-        assert stage.times("set")[1] >= 30
+        assert stage.times("set")[1] >= (0 if kind is World else 30)  # SOAP shows no old ones
 
-    @every
+    @pytest.mark.parametrize("kind", [RestWorld, OAuth2World], ids=lambda kind: kind.api)
     def test_that_differs_just_after_it_was_set_is_a_stale_read(self, kind: type[World]) -> None:
         stage = Stage(kind, OFF)
         stage.at("read", between(0, 29), stage.saying_netboot(HARD_DISK))
