@@ -35,7 +35,6 @@ from tests.safety.simulated_run import (
     CALL_LIMIT,
     HARD_DISK,
     POWER_OFF_DELAY,
-    POWER_TIMEOUT,
     Exchange,
     World,
 )
@@ -44,13 +43,14 @@ CUTTING = ("off", "cycle", "onoff", "on")
 
 LOOK = 2 * CALL_LIMIT
 LIMITS = {
-    "off": POWER_TIMEOUT,
-    "cycle": POWER_TIMEOUT,
-    "onoff": 2 * POWER_TIMEOUT,
-    "on": 3 * LOOK + POWER_TIMEOUT,
-    "status": 3 * LOOK,
+    "off": (1, 0.0),
+    "cycle": (1, 0.0),
+    "onoff": (2, 0.0),
+    "on": (1, 3 * LOOK),
+    "status": (0, 3 * LOOK),
 }
-"""How many seconds an action may take. LOOK is login_timeout and shell_timeout together."""
+"""How long an action may take: so many times power_timeout, and so many seconds more. LOOK is
+login_timeout and shell_timeout together."""
 
 AFTER_DEADLINE = 5.0 + 2.0
 """What a last look, and closing the session, may add; and `poll`, as the library looks no oftener."""
@@ -71,8 +71,10 @@ GIVEN_UP = ("cancelled", "customerError", "ovhError")
 BELIEVED_NO = 45.0
 """Seconds for which a refusal may last and yet pass."""
 
+LOGIN_PAUSE = 30.0
 MOST_LOGINS = 3
-"""How often a login may be refused in a row: accounts lock."""
+"""Seconds between two logins after a refusal, and how many may be refused in a row: accounts
+lock."""
 
 MOST_REQUESTS = 30
 USUAL_POLL = 3
@@ -103,7 +105,8 @@ def violations(world: World) -> list[str]:
 
 def ends_late(world: World) -> bool:
     """Whether it went on for too long."""
-    limit = LIMITS[world.schedule.action] + world.schedule.poll + AFTER_DEADLINE
+    times, more = LIMITS[world.schedule.action]
+    limit = times * world.schedule.power_timeout + more + world.schedule.poll + AFTER_DEADLINE
     return world.ended > world.begun + limit
 
 
@@ -224,10 +227,10 @@ def new_netboot(world: World) -> float:
     return 0.0 if world.api == "soap" else NEW_NETBOOT
 
 
-def _strangers(world: World) -> bool:
-    """Whether somebody else rebooted the server near the agent's time."""
-    others = any(event == "reboot" for _, event in world.schedule.events)
-    return others or bool(world.schedule.rebooted_before)
+def _strangers(world: World) -> int:
+    """How often somebody else rebooted the server near the agent's time."""
+    others = sum(event == "reboot" for _, event in world.schedule.events)
+    return others + bool(world.schedule.rebooted_before)
 
 
 # No needless cuts
@@ -323,7 +326,7 @@ def must_succeed(world: World) -> bool:
     if _cannot_succeed(world) or longest_refusal(world) >= BELIEVED_NO:
         return False
     begun = max(schedule.last_trouble(), world.weather.last_trouble + CALL_LIMIT)
-    return begun + seconds_needed(world) <= POWER_TIMEOUT
+    return begun + seconds_needed(world) <= schedule.power_timeout
 
 
 def _cannot_succeed(world: World) -> bool:
@@ -341,8 +344,8 @@ def _cannot_succeed(world: World) -> bool:
         or never_lets
         or ignored
         or _end_is_forgotten(schedule)
-        or 0 < schedule.session_lifetime < STEPS * seconds_of_a_call(schedule)
-        or (world.api == "soap" and (_times_jump(world) or _strangers(world)))
+        or 0 < schedule.session_lifetime < LOGIN_PAUSE + 4 * seconds_of_a_call(schedule)
+        or (world.api == "soap" and _times_jump(world))
     )
 
 
@@ -356,11 +359,10 @@ def _end_is_forgotten(schedule: Schedule) -> bool:
 
 
 def seconds_needed(world: World) -> float:
-    """How long fencing takes once the provider answers well: two hard reboots at the worst.
+    """How long fencing takes at most once the provider answers well.
 
-    The first of them may be one of which nobody knows whose it is; after lost answers a quiet
-    minute follows, then the one that counts. What OVH forgot or gave up costs one more each. While
-    calls go on failing, up to one in two, each step takes another try or two.
+    That is all its hard reboots, none of which was needless, and those of strangers; and, after
+    lost answers, a quiet minute. While calls go on failing, up to one in two, each takes longer.
     """
     schedule = world.schedule
     call = seconds_of_a_call(schedule)
@@ -369,10 +371,9 @@ def seconds_needed(world: World) -> float:
         one += POWER_OFF_DELAY + schedule.boot_delay + schedule.read_lag
     if schedule.task_purged:
         one += TASK_LOST_AFTER
-    more = schedule.outcome_count + sum("netboot" in event for _, event in schedule.events)
-    more += len(world.own_reboots()) if schedule.one_by_one else 0
-    quiet = 60 + schedule.list_lag + STEPS * call if schedule.posts_lost else schedule.list_lag
-    return 60 + (2 + more) * one + quiet + NEW_NETBOOT + schedule.read_lag
+    rounds = max(1, len(world.own_reboots())) + _strangers(world)
+    quiet = 60 + schedule.list_lag + STEPS * call if world.asks_in_vain() else 0.0
+    return 60 + rounds * one + quiet + NEW_NETBOOT + schedule.read_lag + schedule.list_lag
 
 
 def seconds_of_a_call(schedule: Schedule) -> float:

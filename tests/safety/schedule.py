@@ -78,7 +78,7 @@ class Schedule:
         never: how many of the hard reboots, from the first, are accepted and never carried out.
         rebooted_before: how many seconds before the start a stranger rebooted; 0 for not at all.
         netboot_ignored: whatever is chosen, the machine boots its disk.
-        poll: the option stonith_status_sleep, in seconds.
+        poll, power_timeout: the options (poll is stonith_status_sleep), in seconds.
         stuck: the function of a task that stays in todo for ever, in nobody's way.
 
     The others are settings of the simulator's front ends.
@@ -107,6 +107,7 @@ class Schedule:
     earlier_reboots: int = 1
     netboot_by_hand: bool = False
     poll: int = 15
+    power_timeout: int = 900
     off_mode: str = "rescue"
     stuck: str = ""
     reading: str = "A-empty"
@@ -164,10 +165,16 @@ def draw(api: str, seed: int) -> Schedule:
         fields.update(_drawn_lost_posts(chance))
     elif focus < 0.3:
         fields.update(_drawn_there_and_back(chance))
+    if api == "soap" and chance.random() < 0.7:
+        # It tells one hard reboot from another by their times alone.
+        events = fields.get("events", ())
+        fields["events"] = tuple(each for each in events if each[1] != "reboot")
+        fields["rebooted_before"] = 0
     fields["action"] = chance.choice(
         ["off", "off", "off", "cycle", "cycle", "onoff", "on", "status"]
     )
-    fields["poll"] = chance.choice([1, 3, *[5] * 2, *[15] * 6])  # few: each look costs time
+    fields["poll"] = chance.choice([1, 3, 3, *[5] * 4, *[15] * 18])  # few: each look costs time
+    fields["power_timeout"] = chance.choice([900, 900, 900, 2400])
     fields["luck"] = seed
     return Schedule(**fields)
 
@@ -277,7 +284,7 @@ def _drawn_rest(chance: random.Random) -> dict[str, Any]:
         "stale_reads": chance.choice(["all", "alternating", "random"]),
         "task_unseen": chance.choice([0, 0, 0, 3, 30, 120, 280]),
         "task_unseen_status": chance.choice([404, 500]),
-        "task_purged": chance.choice([0, 0, 0, 0, 20, 60, 90]),
+        "task_purged": chance.choice([0] * 9 + [20, 60, 90]),
         "date_offset": chance.choice([0, 0, -7200, 5, 3600]),
         "date_form": chance.choice(["zone", "no zone", "null"]),
         "refuses_second_reboot": chance.random() < 0.8,

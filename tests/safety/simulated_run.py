@@ -47,7 +47,6 @@ from tests.simulator import (
 agent = agent_module.load()
 fencing = sys.modules["fencing"]
 
-POWER_TIMEOUT = 900.0
 POLL = 15
 CALL_LIMIT = 20.0
 HARD_DISK, RESCUE = 1, 230242
@@ -370,7 +369,7 @@ class World:
             "--plug": SERVER,
             **self.keys(),
             "--off-mode": self.schedule.off_mode,
-            "--power-timeout": str(int(POWER_TIMEOUT)),
+            "--power-timeout": str(self.schedule.power_timeout),
             "--shell-timeout": str(int(CALL_LIMIT)),
             "--login-timeout": str(int(CALL_LIMIT)),
             "--stonith-status-sleep": str(self.schedule.poll),
@@ -437,6 +436,10 @@ class World:
     def own_reboots(self) -> list[Exchange]:
         """The requests for a hard reboot of this agent that OVH accepted."""
         return [asked for asked in self.asked if asked.reboot is not None]
+
+    def asks_in_vain(self) -> bool:
+        """Whether a request for a hard reboot brought no answer."""
+        return any(asked.step == "reboot" and asked.fault for asked in self.asked)
 
     def shown_number(self, asked: Exchange) -> int:
         """The id of the netboot that an answer about the server shows; 0 if it shows none."""

@@ -116,6 +116,11 @@ FOUND: dict[str, tuple[type[World], Schedule]] = {
         World,
         Schedule(events=((1, "netboot disk"), (24, "netboot rescue"))),
     ),
+    # A time-out took all of a request's time, and three requests in a row had to succeed.
+    "one_request_in_two_times_out": (
+        RestWorld,
+        Schedule(alternating="time-out before", power_timeout=1800),
+    ),
     # The pause between two logins counted as if OVH went on refusing.
     "logins_are_refused_twice": (
         OAuth2World,

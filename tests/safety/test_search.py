@@ -7,7 +7,7 @@ import pytest
 from tests.safety.search import WORLDS, search
 
 PARTS = 4
-SEARCHES = {"schedule": 2000, "race": 200}
+SEARCHES = {"schedule": 2000, "race": 160}
 """How many of them for each API; in parts, so that they spread over processes."""
 
 
