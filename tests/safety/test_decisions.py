@@ -1580,6 +1580,12 @@ class TestTries:
         assert third - second > 60 - 15
 
     @every
+    def test_one_that_hangs_until_its_limit_is_not_the_only_one(self, kind: type[World]) -> None:
+        stage = Stage(kind, changed(OFF, alternating="time-out before", power_timeout=1800))
+        stage.run()
+        assert_cut(stage)
+
+    @every
     def test_half_of_all_requests_fail(self, kind: type[World]) -> None:
         """Strictly by turns: no group of them is ever begun anew."""
         stage = Stage(kind, changed(OFF, alternating="502"))
