@@ -38,7 +38,7 @@ def spawn(
     toy: Toy, *more: str, look: str = LOOK, columns: int = 80, term: str = "xterm", **env: str
 ) -> pexpect.spawn[Any]:
     """`off` on a terminal."""
-    command = toy.command("-o", "off", *LOGIN, "-n", "a", QUICK, *more)
+    command = toy.command("-o", "off", *LOGIN, "-n", "a", QUICK, "--power-timeout=60", *more)
     environment = toy.environment(FENCE_TOY_LOOK=look, **env)
     environment["TERM"] = term
     size = (24, columns)
