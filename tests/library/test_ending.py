@@ -24,10 +24,15 @@ def toy(tmp_path: pathlib.Path) -> Toy:
     return toy
 
 
-def wait_until_called(toy: Toy, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the library has called the toy three times: it polls then."""
+def calls(toy: Toy) -> int:
+    """How often the toy was called, and some more; also by an agent before."""
+    return toy.device.read_text().count('"a"')
+
+
+def wait_until_called(toy: Toy, process: subprocess.Popen[bytes], before: int) -> None:
+    """Wait until the library has called the toy three times more: it polls then."""
     deadline = time.monotonic() + 60
-    while toy.device.read_text().count('"a"') < 4:
+    while calls(toy) < before + 3:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -39,13 +44,14 @@ class Ended:
 
     def __init__(self, toy: Toy, *signals: str, action: str = "off", **env: str) -> None:
         arguments = ("-o", action, *LOGIN, "-n", "a", "--power-timeout=60")
+        before = calls(toy)
         self.process = subprocess.Popen(
             toy.command(*arguments),
             env=toy.environment(**env),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        wait_until_called(toy, self.process)
+        wait_until_called(toy, self.process, before)
         begin = time.monotonic()
         for name in signals:
             self.process.send_signal(getattr(signal, name))
