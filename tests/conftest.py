@@ -6,6 +6,7 @@ import fcntl
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,17 @@ import pytest
 from tests import harness
 from tests.agent.hurried import hurried
 from tests.packaging.throw_away_root import ThrowAwayRoot
+
+
+def pytest_configure() -> None:
+    """Let signals end what the tests start.
+
+    Who runs the tests may ignore some: a shell does for what it starts in the background, and
+    nohup. The agents would inherit that, and leave ignored signals ignored.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(params=harness.BACKENDS, ids=lambda backend: backend.name)

@@ -143,7 +143,7 @@ def test_while_the_password_script_runs(toy: Toy) -> None:
     script = f'echo \'"a" "a" "a" "a"\' >> {toy.device}; exec sleep 60'
     command = toy.command("-o", "off", "-l", "u", "-n", "a", "--login-timeout=60", "-S", script)
     with subprocess.Popen(command, env=toy.environment(), stderr=subprocess.PIPE) as process:
-        wait_until_called(toy, process)
+        wait_until_called(toy, process, 0)
         process.terminate()
         assert process.stderr is not None
         assert b"ended by SIGTERM" in process.stderr.read()
