@@ -133,6 +133,15 @@ class TestOn:
         assert (result.status, result.stdout) == (0, "Success: Already ON\n")
         assert ovh.cuts() == []
 
+    def test_of_several_plugs_starts_those_that_are_off(self, agent: Agent, ovh: Backend) -> None:
+        """The distribution's library is content with one that is on."""
+        for plugs in (f"{SERVER},{OTHER_SERVER}", f"{OTHER_SERVER},{SERVER}"):
+            assert agent.run(ovh.options("off")).status == 0
+            result = agent.run(ovh.options("on", plug=plugs))
+            assert result.status == 0, result.stderr
+            assert ovh.running(SERVER) == ovh.running(OTHER_SERVER) == "harddisk"
+        assert ovh.cuts() == ["rescue12-customer", "hd"] * 2
+
 
 class TestReboot:
     def test_cycle_cuts_once_into_the_disk(self, agent: Agent, ovh: Backend) -> None:

@@ -1604,7 +1604,7 @@ class TestLimits:
         begun = time.monotonic()
         options = ovh.options(action, login_timeout=60, shell_timeout=60)
         assert our_agent.run(options).status == 1
-        assert time.monotonic() - begun < hurry.SECONDS["SILENCE"] + 2
+        assert time.monotonic() - begun < 60, "not even one of the limits of a request"
         assert ovh.cuts() == []
 
     def test_on_cuts_no_server_that_runs_because_the_api_was_silent(
