@@ -18,7 +18,7 @@ pcs stonith create fence-ovh fence_ovh \
     username="$APPLICATION_KEY" consumer_key="$CONSUMER_KEY" \
     password_script='cat /etc/fence_ovh.secret' \
     pcmk_host_map='node1:ns1001.ip-203-0-113.eu;node2:ns1002.ovh.net' \
-    pcmk_delay_base='node1:0s;node2:10s' \
+    pcmk_delay_base='node1:0s;node2:60s' \
     pcmk_reboot_timeout=1200 pcmk_off_timeout=1200 pcmk_on_timeout=1200 \
     op monitor interval=60s timeout=90s
 pcs property set stonith-enabled=true

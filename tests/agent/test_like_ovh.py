@@ -69,7 +69,7 @@ def test_signature(method: str, path: str, text: str, now: int) -> None:
     network = Recorder(clock, now)
     api = agent.RestApi({**LIMITS, **KEYS, "--endpoint": "ovh-ca"}, network, clock)
     path, mark, query = path.partition("?")
-    api._call(method, path, data, mark + query)
+    api.call(method, path, data, mark + query)
     ((_, url, headers, body),) = network.sent
     keys = {"application_key": KEYS["--username"], "application_secret": KEYS["--password"]}
     keys["consumer_key"] = KEYS["--consumer-key"]

@@ -252,55 +252,6 @@ class TestJson:
             agent.Document("GET /x", {"taskId": value}).number("taskId")
 
 
-class TestTaskInTheWay:
-    """OVH's refusal of a second task names the first."""
-
-    def test_a_hard_reboot_is_named(self) -> None:
-        words = "Task 4711 of type hardReboot with status doing is already running on server ns1"
-        assert agent.busy("POST /x", "refused", words).hard_reboot == 4711
-
-    @pytest.mark.parametrize(
-        "words",
-        [
-            "Task 4711 of type reinstallServer with status todo is already running on server ns1",
-            "Task 4711 of type hardRebootLater with status todo is already running",
-            f"Task {'9' * 40} of type hardReboot with status doing is already running",
-            "A task is running already",
-        ],
-    )
-    def test_nothing_else_is(self, words: str) -> None:
-        assert agent.busy("POST /x", "refused", words).hard_reboot is None
-
-
-@pytest.mark.parametrize(
-    ("text", "good"),
-    [
-        ("ns1234.ovh.net", True),
-        ("NS1.ip-1-2-3.eu", True),
-        ("a" * 63 + ".eu", True),
-        ("a" * 64 + ".eu", False),
-        ("", False),
-        (".eu", False),
-        ("a..b", False),
-        ("a/b", False),
-        ("a b", False),
-        ("a\n", False),
-        ("-a.eu", False),
-        ("ns1234.ovh.net?x=1", False),
-        ("١.eu", False),
-    ],
-)
-def test_host_names(text: str, good: bool) -> None:
-    assert agent.is_host_name(text) is good
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"), [("7", 7.0), ("", 0.0), ("soon", 0.0), ("-1", 0.0), ("9" * 400, 999999.0)]
-)
-def test_retry_after(value: str, seconds: float) -> None:
-    assert agent.retry_after({"retry-after": value}) == seconds
-
-
 class TestRules:
     @pytest.mark.parametrize(
         ("rule", "covers"),

@@ -1585,6 +1585,24 @@ class TestLimits:
         assert "ns9999.ovh.net" in result.stderr
         assert ovh.cuts() == ["rescue12-customer" if action == "off" else "hd"]
 
+    def test_a_refused_on_portion_does_not_keep_the_others_from_booting(
+        self, hurried_agent: Agent, ovh: RestBackend
+    ) -> None:
+        """The distribution's library would be content with the first plug."""
+        ovh.data_centre.timing = Timing(cut_delay=0.1, boot_delay=7.0, reboot_duration=8.0)
+
+        def intercept(call: Call, proceed: Proceed) -> Response:
+            if call.server == SERVER and call.operation == PUT and ovh.cuts():
+                return refusal(403, "Client::Forbidden", "This call has not been granted")
+            return proceed()
+
+        ovh.front_end.intercept = intercept
+        plugs = f"{SERVER},{OTHER_SERVER}"
+        result = hurried_agent.run(ovh.options("reboot", method="onoff", plug=plugs))
+        assert result.status == 0, result.stderr
+        assert "This call has not been granted" in result.stderr
+        assert ovh.running(OTHER_SERVER) == "harddisk"
+
     @pytest.mark.parametrize("how", ["silent", "faults", "refuses"])
     @pytest.mark.parametrize("action", ["status", "monitor", "list", "list-status"])
     def test_reading_actions_end_soon(

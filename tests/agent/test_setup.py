@@ -146,7 +146,7 @@ class TestConfiguration:
         for word in ("fence_ovh", "api=rest", "endpoint=ovh-eu", "pcmk_reboot_timeout=1200"):
             assert word in command.split()
         assert f"pcmk_host_map='NODE1:{SERVER};NODE2:{OTHER_SERVER}'" in command
-        assert "pcmk_delay_base='NODE1:10;NODE2:0'" in command
+        assert "pcmk_delay_base='NODE1:0s;NODE2:60s'" in command
 
     def test_one_node_needs_no_delay(self, our_agent: Agent) -> None:
         printed = our_agent.run(None, "-o", "authorize", "-n", SERVER).stdout

@@ -362,7 +362,8 @@ def seconds_needed(world: World) -> float:
     """How long fencing takes at most once the provider answers well.
 
     That is all its hard reboots, none of which was needless, and those of strangers; and, after
-    lost answers, a quiet minute. While calls go on failing, up to one in two, each takes longer.
+    lost answers, the minute for the older ones. While calls go on failing, up to one in two, each
+    takes longer.
     """
     schedule = world.schedule
     call = seconds_of_a_call(schedule)

