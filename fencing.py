@@ -77,7 +77,8 @@ _ACTION_NAMES = (
     *("on", "off", "reboot", "status", "list", "list-status", "monitor"),
     *("metadata", "manpage", "validate-all"),
 )
-_PLUG_ACTIONS = ("on", "off", "reboot", "status")
+_FENCING = {"on", "off", "reboot"}
+_PLUG_ACTIONS = (*_FENCING, "status")
 _DOC_ACTIONS = ("metadata", "manpage")
 
 # Name, getopt, long name, argument, order, description.
@@ -372,6 +373,13 @@ def _argument_pairs(arguments: Sequence[str], names: Sequence[str]) -> list[Pair
     return pairs
 
 
+def _refuse_two_actions(pairs: Iterable[Pair]) -> None:
+    """Let no action that only reads stand in for one that fences: its exit status 0 says nothing."""
+    actions = [str(value).lower() for name, value in pairs if name == "action"]
+    if set(actions) & _FENCING and actions[-1] not in _FENCING:
+        raise _UsageProblem(f"action is given twice, as {actions[-1]} and as one that fences")
+
+
 def _options_of(pairs: Iterable[Pair]) -> Options:
     """Options that pairs of name and value mean; the last pair of a name wins.
 
@@ -380,6 +388,8 @@ def _options_of(pairs: Iterable[Pair]) -> Options:
     """
     options: Options = {}
     level = 0
+    pairs = list(pairs)
+    _refuse_two_actions(pairs)
     for name, value in pairs:
         key = _key(name)
         if _takes_value(name):
@@ -418,8 +428,10 @@ def _stdin_pairs(names: Sequence[str]) -> list[Pair]:
         _logger().warning("standard input: no '=' in line %s: ignored", ", ".join(odd[:10]))
     _look_at_unknown_names([(number, line) for number, line in lines if "=" in line], names)
     pairs = [_pair(line) for _, line in lines if "=" in line]
+    known = _known_pairs(pairs, names)
+    _refuse_two_actions(known)
     # Each name once: repeating raises the verbosity on the command line only.
-    return list(dict(_known_pairs(pairs, names)).items())
+    return list(dict(known).items())
 
 
 def _refuse_unknown_words(device_opt: Sequence[str]) -> None:

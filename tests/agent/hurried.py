@@ -14,10 +14,11 @@ from tests.harness import AGENT, REPOSITORY, Agent
 
 SECONDS = {
     "SILENCE": 3.0,
-    "LOGIN_PAUSE": 1.5,
+    "LOGIN_PAUSE": 1.7,  # twice that is more than DENIED_FOR
     "read_lag": 1.0,
     "list_lag": 2.0,
     "TASK_LAG": 4.0,
+    "LATE": 1.0,
     "WAIT_EVERY": 0.5,
     "OTHER_LIMIT": 6.0,
     "DENIED_FOR": 3.0,

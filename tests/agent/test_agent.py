@@ -312,6 +312,32 @@ class TestNames:
         assert agent.run(ovh.options("off") | {name: value}).status == 0
         assert ovh.cuts() == ["rescue12-customer"]
 
+    @pytest.mark.parametrize("second", ["metadata", "validate-all", "manpage", "status"])
+    @pytest.mark.parametrize("first", ["off", "reboot", "on"])
+    def test_no_second_action_in_place_of_fencing(
+        self, our_agent: Agent, ovh: Backend, first: str, second: str
+    ) -> None:
+        """Exit status 0 would be believed to be that of the first."""
+        typed = b"\n".join(
+            f"{name}={value}".encode()
+            for name, value in [*ovh.options(first).items(), ("action", second)]
+        )
+        result = our_agent.run(typed)
+        assert (result.status, result.stdout) == (1, "")
+        assert f"action is given twice, as {second} and as one that fences" in result.stderr
+        assert our_agent.run(None, *words(ovh.options(first)), "-o", second).status == 1
+        assert ovh.calls() == []
+
+    def test_the_last_of_two_actions_that_fence_counts(
+        self, our_agent: Agent, ovh: Backend
+    ) -> None:
+        """dlm_controld adds action=on at the end."""
+        typed = b"".join(
+            f"{name}={value}\n".encode()
+            for name, value in [*ovh.options("off").items(), ("action", "on")]
+        )
+        assert our_agent.run(typed).stdout == "Success: Already ON\n"
+
     @pytest.mark.parametrize("word", ["--version", "--help", "-V", "-h"])
     def test_no_text_in_place_of_fencing_on_the_command_line(
         self, agent: Agent, ovh: Backend, word: str

@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, Callable
 
@@ -18,7 +19,16 @@ import pytest
 from tests import harness
 from tests.agent import hurried as hurry
 from tests.agent.hurried import hurried
-from tests.harness import LOGIN, OTHER_SERVER, PASSWORD, SERVER, Agent, RestBackend, Result
+from tests.harness import (
+    LOGIN,
+    OTHER_SERVER,
+    PASSWORD,
+    SERVER,
+    Agent,
+    OAuth2Backend,
+    RestBackend,
+    Result,
+)
 from tests.simulator import (
     APPLICATION_KEY,
     APPLICATION_SECRET,
@@ -93,11 +103,16 @@ def our_agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
 
 
 @pytest.fixture
-def ovh() -> Iterator[RestBackend]:
-    """A data centre behind the REST API only."""
-    backend = RestBackend()
+def ovh(request: pytest.FixtureRequest) -> Iterator[RestBackend]:
+    """A data centre behind the REST API only; with a consumer key, unless a test says more."""
+    backend = getattr(request, "param", RestBackend)()
     with backend.simulator:
         yield backend
+
+
+every_key = pytest.mark.parametrize(
+    "ovh", [RestBackend, OAuth2Backend], indirect=True, ids=lambda kind: kind.name
+)
 
 
 def without(options: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -585,6 +600,18 @@ class TestOAuth2:
         assert_no_secret(result.stdout + result.stderr, "wrong-Pa55-word")
         assert ovh.calls().count(TOKEN) == 1
 
+    def test_a_secret_is_not_shown_in_the_form_in_which_it_is_sent(
+        self, our_agent: Agent, ovh: RestBackend
+    ) -> None:
+        secret = "wrong+Pa55/word&%x"
+        sent = urllib.parse.quote_plus(secret)
+        told = json.dumps({"error": f"no such client_secret={sent}"}).encode()
+        answer_once(ovh, TOKEN, Response(401, {"Content-Type": "application/json"}, told))
+        result = self.run(our_agent, ovh, "monitor", passwd=secret)
+        assert result.status == 1
+        assert "no such client_secret=***" in result.stderr
+        assert sent not in result.stderr
+
     def test_a_token_that_runs_out_is_renewed(self, our_agent: Agent, ovh: RestBackend) -> None:
         ovh.front_end.credentials.service_accounts[CLIENT_ID].token_lifetime = 3.0
         ovh.data_centre.timing = Timing(cut_delay=0.1, boot_delay=0.1, reboot_duration=6.0)
@@ -1045,6 +1072,7 @@ class TestNetboots:
         assert ovh.cuts() == ["rescue12-customer"]
 
 
+@every_key
 class TestOddNetboots:
     """What servers at OVH are set to and offered."""
 
@@ -1130,6 +1158,7 @@ class TestOddNetboots:
         assert (result.status, ovh.cuts()) == (0, ["winpe"]), result.stderr
 
 
+@every_key
 class TestMailOfTheRescueSystem:
     def mail(self, ovh: RestBackend) -> str:
         return str(ovh.state()["servers"][SERVER]["rescue_mail"])
@@ -1312,6 +1341,7 @@ class TestMonitor:
         self.key(ovh).expires_at = ovh.data_centre.clock.monotonic() + 14.2 * DAY
         assert "expires" not in our_agent.run(ovh.options("monitor", verbose=1)).stderr
 
+    @every_key
     @pytest.mark.parametrize(("state", "status"), [("hacked", 0), ("hackedBlocked", 1)])
     def test_says_what_ovh_has_done_to_a_server(
         self, our_agent: Agent, ovh: RestBackend, state: str, status: int
@@ -1321,6 +1351,7 @@ class TestMonitor:
         assert result.status == status
         assert f"state {state}:" in result.stderr
 
+    @every_key
     def test_a_service_that_is_expired(self, our_agent: Agent, ovh: RestBackend) -> None:
         ovh.data_centre.servers[SERVER].expired = True
         result = our_agent.run(ovh.options("monitor"))
@@ -1403,6 +1434,7 @@ class TestManyServers:
 
 
 class TestPages:
+    @every_key
     def test_names_people_gave_are_not_listed(self, our_agent: Agent, ovh: RestBackend) -> None:
         """Pacemaker takes each word of a list for a server that can be fenced."""
         ovh.data_centre.servers[SERVER].display_name = "db 1, node1.example.com"
@@ -1412,6 +1444,7 @@ class TestPages:
         for plug in result.stdout.replace(",", " ").split():
             assert our_agent.run(ovh.options("status", plug=plug)).status == 0
 
+    @every_key
     @pytest.mark.parametrize("action", ["list", "list-status", "monitor"])
     def test_names_are_enough(self, our_agent: Agent, ovh: RestBackend, action: str) -> None:
         """Some roots and proxies pass over the request for whole objects."""
@@ -1746,7 +1779,7 @@ class TestWayOutOfSoap:
 
     def assert_names_rest(self, result: Result) -> None:
         assert result.status == 1
-        for word in ("api=rest", "endpoint", "consumer_key"):
+        for word in ("api=rest", "keys of its own"):
             assert word in result.stderr
 
     @pytest.mark.parametrize("action", ["off", "status", "monitor"])

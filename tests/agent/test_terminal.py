@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pexpect
 import pytest
 
-from tests.harness import AGENT, SERVER, Backend
-from tests.simulator import Call, Proceed, Response, Timing
+from tests.harness import AGENT, SERVER, Backend, RestBackend
+from tests.simulator import CONSUMER_KEY, Call, Proceed, Response, Timing
 
 
 @pytest.fixture
@@ -98,6 +98,20 @@ def test_status_says_what_it_waits_for(ovh: Backend) -> None:
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
+
+
+def test_a_key_that_expires_soon_is_a_warning() -> None:
+    """In a cluster, whose monitor runs every minute, it is none."""
+    ovh = RestBackend()
+    with ovh.simulator:
+        key = ovh.front_end.credentials.consumer_keys[CONSUMER_KEY]
+        key.expires_at = ovh.data_centre.clock.monotonic() + 10 * 24 * 3600
+        child = spawn_off(ovh, {"TERM": "xterm"}, action="monitor")
+        give_password(child, ovh)
+        child.expect("WARNING: the consumer key expires in 10 days; make a consumer key")
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == 0
 
 
 def test_a_dumb_terminal_gets_no_status_line(ovh: Backend) -> None:

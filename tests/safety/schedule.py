@@ -201,7 +201,7 @@ def _drawn_faults(chance: random.Random) -> dict[str, Any]:
         fields["troubled_until"] = chance.randint(10, 300)
     if chance.random() < 0.35:
         fields["posts_lost"] = chance.choice([1, 1, 2, 3, FOR_EVER])
-        fields["post_fault"] = chance.choice([*AFTER, *AFTER, *BEFORE, "slow"])
+        fields["post_fault"] = chance.choice([*AFTER, *AFTER, *BEFORE, "slow", *["late"] * 4])
     fields["latency"] = chance.choice([0, 0, 0, 0, 1, 2, 5, 8, 10])
     return fields
 
@@ -226,7 +226,7 @@ def _drawn_lost_posts(chance: random.Random) -> dict[str, Any]:
     kinds = ["reboot", "reboot", "reboot", "reinstall", "netboot disk", "netboot rescue"]
     fields: dict[str, Any] = {
         "posts_lost": chance.choice([*range(1, 10), FOR_EVER]),
-        "post_fault": chance.choice([*AFTER, *BEFORE]),
+        "post_fault": chance.choice([*AFTER, *BEFORE, *["late"] * 4]),
         "events": tuple((chance.randint(0, 400), chance.choice(kinds)) for _ in events),
         "rebooted_before": chance.choice([0, 1, 10, 30, 55]),
         "netboot_by_hand": chance.random() < 0.5,

@@ -48,6 +48,9 @@ agent = agent_module.load()
 fencing = sys.modules["fencing"]
 
 POLL = 15
+LATE = 20.0
+"""Seconds after which a request that was lost is carried out after all."""
+
 CALL_LIMIT = 20.0
 HARD_DISK, RESCUE = 1, 230242
 POWER_OFF_DELAY = 20
@@ -306,6 +309,10 @@ class World:
         there, back = next(self.delays), next(self.delays)
         if fault == "slow":
             there = back = limit * 0.45
+        if fault == "late":
+            self.clock.sleep(limit)
+            self.clock.at(self.clock.monotonic() + LATE, lambda: self._carry_out(asked, act))
+            raise agent.NoAnswer(f"no answer within {limit:g} s")
         if fault in faults.NO_ANSWER or there + back > limit:
             if fault.endswith(" after") or (not fault and there <= limit):
                 there = min(there, limit / 2)
@@ -503,6 +510,8 @@ class RestWorld(World):
         return RestFrontEnd(
             self.centre,
             RestSettings(
+                # What is carried out late was signed long ago: OVH looked at that when it came.
+                timestamp_skew=30 + (CALL_LIMIT + LATE) * (schedule.post_fault == "late"),
                 list_lag=schedule.list_lag,
                 read_lag=schedule.read_lag,
                 stale_reads=schedule.stale_reads,
