@@ -224,7 +224,6 @@ MUTANTS = mutants(
     ("refusals add up over good answers", "TestRefusals::test_a_good_answer_in_between_begins_the_minute_anew", " or self._api.answered_at.get(call, 0.0) > since:", ":"),
     ("refusals do not add up over faults", "TestRefusals::test_a_fault_in_between_is_no_good_answer", "        except (Fault, Busy) as error:  # the next step goes on\n", '        except (Fault, Busy) as error:  # the next step goes on\n            self._refusal = ("", 0.0)\n'),
     ("a login that is refused is tried at each step", "TestRefusals::test_of_the_login_is_tried_three_times", "        if self._login_refused and self.clock.monotonic() < self._next_login:", "        if False:"),
-    ("a login that is refused makes no pause", "TestRefusals::test_of_the_login_is_tried_three_times", "self._next_login = error, error.at + LOGIN_PAUSE", "self._next_login = error, error.at"),
     ("a login that is held back is refused to one plug alone", "TestRefusals::test_of_the_login_is_one_for_several_plugs", "            raise self._login_refused", "            raise Fault(self._login_refused.call, self._login_refused.reason)"),
     ("a login that was granted is still refused", "TestRefusals::test_of_a_login_is_over_once_one_is_granted", "        self._login_refused, self._has_login = None, True", "        self._has_login = True"),
     ("a new login at each refusal", "TestRefusals::test_of_calls_makes_few_new_logins", "if is_renewed or now < self._next_login or isinstance", "if is_renewed or isinstance"),
