@@ -1491,6 +1491,60 @@ def _run(
         return process.returncode, output, errors
 
 
+def frun(
+    command: str,
+    timeout: float = 30,
+    withexitstatus: bool = False,
+    events: Any = None,
+    extra_args: Any = None,
+    logfile: Any = None,
+    cwd: str | None = None,
+    env: Any = None,
+    **kwargs: Any,
+) -> Any:
+    """Run a command in a pseudo-terminal; nothing is logged. The parameters are pexpect.run's.
+
+    :param timeout: seconds; then the command is ended, and what it printed until then returned
+    :returns: its output as text; with `withexitstatus` output and exit status, None at the limit
+    """
+    import contextlib
+    import signal
+
+    import pexpect
+
+    def end(run: Mapping[str, Any]) -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run["child"].pid, signal.SIGKILL)
+        return True
+
+    events = {pexpect.TIMEOUT: end} if events is None else events
+    kwargs = {"encoding": "utf-8", "codec_errors": "replace", **kwargs}
+    return pexpect.run(
+        command, timeout, withexitstatus, events, extra_args, logfile, cwd, env, **kwargs
+    )
+
+
+def fspawn(options: Options, command: str, **kwargs: Any) -> Any:
+    """Start a command in a pseudo-terminal.
+
+    :param options: what `check_input` returned
+    :returns: a `pexpect.spawn` with `log_expect(pattern, timeout)` and `send_eol(message)`. What is
+        sent and received is never logged
+    """
+    import pexpect
+
+    class Spawned(pexpect.spawn):  # type: ignore[misc]  # it is Any
+        def log_expect(self, pattern: Any, timeout: float) -> int:
+            found = self.expect(pattern, timeout)
+            _logger().debug("pattern %d of %s was found", found, command.partition(" ")[0])
+            return found
+
+        def send_eol(self, message: str) -> int:
+            return self.send(message + str(options.get("eol", "\r\n")))
+
+    return Spawned(command, **{"encoding": "utf-8", "codec_errors": "replace", **kwargs})
+
+
 def run_command(
     options: Options,
     command: str | Sequence[str],

@@ -41,6 +41,7 @@ setup(
     ],
     install_requires=[
         "suds-community>=1.1.2",  # makes the envelopes of the SOAP API; REST needs nothing
+        "pexpect>=4.8",  # runs ssh in a pseudo-terminal, for rescue_ssh_key alone
     ],
     extras_require={
         "test": [
@@ -48,7 +49,6 @@ setup(
             "pytest>=7.2",  # runs the tests
             "pytest-xdist>=3.1",  # runs them side by side: most of them wait for a reboot
             "hypothesis>=6.67",  # makes the inputs and schedules that nobody thinks of
-            "pexpect>=4.8",  # drives the agent in a real terminal
             "pyyaml>=6.0",  # reads an example
             "setuptools>=66",  # builds what the tests of packaging install, without a network
             "wheel>=0.38",  # which older setuptools need for that

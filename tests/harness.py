@@ -162,13 +162,14 @@ def make(target: str, root: pathlib.Path, *variables: str) -> None:
 
 def need(*required: str | pathlib.Path) -> None:
     """Skip the test when a program (by its name) or a file (by its path) is missing."""
-    import pytest  # here: the demo runs without it
 
     def is_there(each: str | pathlib.Path) -> bool:
         return each.exists() if isinstance(each, pathlib.Path) else bool(shutil.which(each))
 
     missing = [str(each) for each in required if not is_there(each)]
     if missing:
+        import pytest  # here: the demo runs without it
+
         pytest.skip(f"missing: {', '.join(missing)}")
 
 
@@ -212,7 +213,7 @@ def pip(wheels: pathlib.Path, *arguments: str) -> None:
     subprocess.run(command, check=True, env={"PATH": os.environ["PATH"], **pip_settings(wheels)})
 
 
-NEEDED = ["suds-community", "setuptools", "wheel"]
+NEEDED = ["suds-community", "pexpect", "setuptools", "wheel"]
 
 
 def why_no_wheels() -> str | None:
