@@ -19,7 +19,7 @@ from tests.simulator import Timing
 PLUG = "ns1234.ovh.net"
 
 
-def classic_test(backend: Backend, action: str) -> str:
+def classic_test(backend: Backend, action: str, **more: object) -> str:
     """The one line with which admins have always tried a fence agent."""
     options = {
         "verbose": "true",
@@ -31,6 +31,7 @@ def classic_test(backend: Backend, action: str) -> str:
             for name, value in backend.options(action, plug=PLUG).items()
             if name in backend.demo_options
         },
+        **more,
     }
     lines = "\\n".join(f"{name}={value}" for name, value in options.items())
     return f'echo -e -n "{lines}" | fence_ovh'
@@ -66,6 +67,26 @@ def play(backend: Backend, environment: dict[str, str]) -> bool:
     return found == [status for _, status in steps] and cuts == list(backend.demo_cuts)
 
 
+def play_witness(folder: pathlib.Path, environment: dict[str, str]) -> bool:
+    """Fence with the machine's own word. Return whether all was as it should be."""
+    from tests.agent.machine import SSHD, Machines, make_key
+    from tests.harness import RestBackend
+
+    backend = RestBackend()
+    print("\n=== The machine's own word: an sshd answers for it (rescue_ssh_key)")
+    if missing := [each for each in ("ssh", "ssh-keygen", SSHD) if not shutil.which(str(each))]:
+        print(f"Left out: {missing[0]} is missing (packages openssh-client, openssh-server)")
+        return True
+    backend.data_centre.timing = Timing(cut_delay=0.5, boot_delay=3.0, reboot_duration=1.0)
+    key = folder / "key"
+    machines = Machines(backend, folder / "machines", make_key(key))
+    with backend.simulator, machines.listening():
+        path = f"{machines.env['PATH'].partition(':')[0]}:{environment['PATH']}"
+        command = classic_test(backend, "off", rescue_ssh_key=key)
+        status = show(command, {**environment, "PATH": path})
+        return status == 0 and backend.running(PLUG) == "rescue"
+
+
 def main() -> int:
     """Play the demo on every API; return the exit status."""
     from tests.harness import BACKENDS
@@ -74,7 +95,8 @@ def main() -> int:
     try:
         environment = environment_with_agent(folder)
         results = [play(backend(), environment) for backend in BACKENDS]
-        good = all(results)
+        (folder / "machines").mkdir()
+        good = all([*results, play_witness(folder, environment)])
     finally:
         shutil.rmtree(folder)
     print("\nAs it should be." if good else "\nNOT as it should be.")

@@ -27,11 +27,14 @@ OFTEN = {"FAIR": 600.0}
 """Requests a minute."""
 
 
-def hurried(agent: Agent, folder: pathlib.Path) -> Agent:
-    """The same agent, from a copy in that folder, on the same library."""
+def hurried(agent: Agent, folder: pathlib.Path, **more: float) -> Agent:
+    """The same agent, from a copy in that folder, on the same library.
+
+    :param more: further numbers for it, by their names.
+    """
     *python, script = agent.command
     text = pathlib.Path(script).read_text("utf-8")
-    for name, number in {**SECONDS, **OFTEN}.items():
+    for name, number in {**SECONDS, **OFTEN, **more}.items():
         text, found = re.subn(rf"(?m)^( *){name} = [1-9][\d.]*$", rf"\g<1>{name} = {number}", text)
         assert found == 1, name
     place = folder / "hurried" / "sbin" / "fence_ovh"

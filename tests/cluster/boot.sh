@@ -22,6 +22,9 @@ for entry in full null random tty urandom zero; do
     mount --bind "/dev/$entry" "/run/dev/$entry"
 done
 mkdir -m 1777 /run/dev/shm
+mkdir /run/dev/pts
+mount -t devpts -o newinstance,ptmxmode=0666 devpts /run/dev/pts
+ln -s pts/ptmx /run/dev/ptmx
 ln -s /proc/self/fd /run/dev/fd
 mount --move /run/dev /dev
 

@@ -7,7 +7,10 @@ each other, the delays of the device let node2 win.
 
 from __future__ import annotations
 
+import pathlib
 import re
+import shutil
+import subprocess
 import time
 import xml.etree.ElementTree as ElementTree
 from typing import Any
@@ -290,6 +293,30 @@ def test_back_before_ovh_says_so(two: Cluster) -> None:
     assert "We were allegedly just fenced" in two.log(node1)
     check_fenced(two)
     two.rack.hard_reboot(node1, "harddisk")
+    two.wait_until_whole()
+
+
+@pytest.mark.parametrize("witness", [False, True])
+def test_netboot_without_effect(two: Cluster, tmp_path: pathlib.Path, witness: bool) -> None:
+    """The disk boots, which OVH does not know: success all the same, unless the machine is asked."""
+    key = tmp_path / "key"
+    if witness and not all(map(shutil.which, ("ssh", "ssh-keygen"))):
+        pytest.skip("ssh is missing (package openssh-client)")
+    if witness:
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    more = {"rescue_ssh_key": key, "power_timeout": 10} if witness else {}
+    prepare(two, "rest", **more)
+    node1, node2 = two.nodes
+    server = two.rack.data_centre.servers[node1.server]
+    server.ignores_netboot = True
+    try:
+        done = node2.try_("stonith_admin", "--fence", "node1")
+        wait_until("the cut", two.cuts)
+    finally:
+        server.ignores_netboot = False
+    assert (done.returncode == 0) == (not witness), done.stderr
+    assert bool(two.successes()) == (not witness)
+    assert ("the machine's own word" in two.log(node2)) == witness
     two.wait_until_whole()
 
 

@@ -122,8 +122,9 @@ def false_success(world: World) -> list[str]:
     if not world.cuts():
         return [] if strangers else ["exit status 0, but the server was not cut at all"]
     if action == "onoff":
-        return []
+        return _not_witnessed(world)
     found = [] if strangers else _late_twin(world)
+    found += _not_witnessed(world)
     looks = [(asked, shown) for asked in world.asked if (shown := world.shown_netboot(asked))]
     if not looks or looks[-1][1] != world.wanted():
         found.append("exit status 0, but the netboot was changed")
@@ -146,6 +147,20 @@ def _was_on(world: World) -> bool:
         netboot == HARD_DISK and at <= world.ended and until >= earliest
         for (at, netboot), until in zip(since, untils)
     )
+
+
+def _not_witnessed(world: World) -> list[str]:
+    """With the machine's own word: it ran the rescue system, whatever OVH says of its tasks.
+
+    At the end, or, when it was started again since, before that.
+    """
+    if not world.schedule.witness or world.schedule.off_mode == "power":
+        return []
+    booted = [kind for at, kind in world.boots if world.begun < at <= world.ended]
+    off = world.schedule.action == "off"
+    if booted[-1:] == ["rescue"] if off else "rescue" in booted:
+        return []
+    return [f"exit status 0, but the machine never said that it is in rescue: it booted {booted}"]
 
 
 def _last_word(world: World) -> float:
@@ -343,6 +358,7 @@ def _cannot_succeed(world: World) -> bool:
         or changes > 1
         or never_lets
         or ignored
+        or (schedule.witness and (schedule.netboot_ignored or schedule.machine == "silent"))
         or _end_is_forgotten(schedule)
         or 0 < schedule.session_lifetime < LOGIN_PAUSE + 4 * seconds_of_a_call(schedule)
         or (world.api == "soap" and _times_jump(world))
@@ -372,6 +388,8 @@ def seconds_needed(world: World) -> float:
         one += POWER_OFF_DELAY + schedule.boot_delay + schedule.read_lag
     if schedule.task_purged:
         one += TASK_LOST_AFTER
+    if schedule.witness:  # every second word may be odd
+        one += schedule.boot_delay + 20 * (schedule.poll + WORD)
     rounds = max(1, len(world.own_reboots())) + _strangers(world)
     quiet = 60 + schedule.list_lag + STEPS * call if world.asks_in_vain() else 0.0
     return 60 + rounds * one + quiet + NEW_NETBOOT + schedule.read_lag + schedule.list_lag
@@ -385,6 +403,9 @@ def seconds_of_a_call(schedule: Schedule) -> float:
         call = 2 * call + schedule.poll + (CALL_LIMIT if slow else FAILED_CALL)
     return call
 
+
+WORD = 8.0
+"""Seconds in which the machine itself can answer."""
 
 STEPS = 12
 """Calls of one hard reboot, beside those that wait for its end."""

@@ -79,6 +79,8 @@ class Schedule:
         rebooted_before: how many seconds before the start a stranger rebooted; 0 for not at all.
         netboot_ignored: whatever is chosen, the machine boots its disk.
         poll, power_timeout: the options (poll is stonith_status_sleep), in seconds.
+        witness: whether the machine itself has to say over SSH that it is in rescue.
+        machine: what is odd about that; "" for nothing.
         stuck: the function of a task that stays in todo for ever, in nobody's way.
 
     The others are settings of the simulator's front ends.
@@ -109,6 +111,8 @@ class Schedule:
     poll: int = 15
     power_timeout: int = 900
     off_mode: str = "rescue"
+    witness: bool = False
+    machine: str = ""
     stuck: str = ""
     reading: str = "A-empty"
     zone: int = 0
@@ -178,6 +182,12 @@ def draw(api: str, seed: int) -> Schedule:
     fields["poll"] = chance.choice([1, 3, 3, *[5] * 4, *[15] * 18])  # few: each look costs time
     fields["power_timeout"] = chance.choice([900, 900, 900, 2400])
     fields["luck"] = seed
+    if api != "soap" and fields["action"] in ("off", "onoff") and chance.random() < 0.25:
+        fields["witness"] = True
+        fields["machine"] = chance.choice(
+            ["", "", "", "silent", "odd", "junk", "no key", "takes the key"]
+        )
+        fields["netboot_ignored"] = chance.random() < 0.2
     return Schedule(**fields)
 
 

@@ -48,6 +48,17 @@ agent = agent_module.load()
 fencing = sys.modules["fencing"]
 
 POLL = 15
+KEY = "/etc/fence_ovh.key"
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDuH fence_ovh"
+DAY = 24 * 3600.0
+
+MACHINE_SAYS = {
+    "odd": "rescue12-customer-eu\r\n-1.0 0.0\r\n",
+    "junk": "\x1b[2Jrescue\r\nNaN 1\r\n",
+    "no key": "root@203.0.113.7: Permission denied (publickey).",
+}
+"""What a machine may say now and then, by the schedule's word for it."""
+
 LATE = 20.0
 """Seconds after which a request that was lost is carried out after all."""
 
@@ -153,6 +164,7 @@ class World:
         asked: its exchanges.
         delays: seconds that a request takes to OVH, then its answer back, and so on.
         boots: when the server booted what type of netboot.
+        heard: what the machine itself said when it was asked: its host name, or "nothing".
         output: what it wrote to stdout.
         log: what it logged.
     """
@@ -198,6 +210,8 @@ class World:
         self.delays: Iterator[float] = itertools.repeat((schedule.latency + OWN_TIME) / 2)
         self._reboots_asked = 0
         self.status = -1
+        self.heard: list[str] = []
+        self._chance = random.Random(schedule.luck)
         self.running_at_end = self.running_at_rest = self.centre.server(SERVER).running
         self.output = ""
         self.log: list[str] = []
@@ -303,6 +317,31 @@ class World:
             answer.body,
         )
 
+    def public_half(self, key: str, check: bool) -> str:
+        """The public half of the key."""
+        assert key == KEY
+        return PUBLIC_KEY
+
+    def ask_machine(self, key: str, address: str, seconds: float) -> str:
+        """What the machine itself prints over SSH, within the limit."""
+        assert key == KEY
+        self.clock.sleep(OWN_TIME)
+        server = self.centre.server(SERVER)
+        self.heard.append("nothing")
+        if not address or server.running is None or self.schedule.machine == "silent":
+            self.clock.sleep(seconds)
+            return "ssh: connect to host 203.0.113.7 port 22: Connection timed out"
+        if self.schedule.machine in MACHINE_SAYS and self._chance.random() < 0.5:
+            return MACHINE_SAYS[self.schedule.machine]
+        in_rescue = server.running.kernel.startswith("rescue")
+        takes_key = server.rescue_ssh_key if in_rescue else self.schedule.machine == "takes the key"
+        if not takes_key:
+            return "root@203.0.113.7: Permission denied (publickey)."
+        host = "rescue12-customer-eu" if in_rescue else "node1"
+        since = self.clock.monotonic() - (server.running_since or self.begun - DAY)
+        self.heard[-1] = host
+        return f"{host}\r\n{since:.2f} {since / 2:.2f}\r\n"
+
     def _answer(self, asked: Exchange, act: Callable[[], Response], limit: float) -> Response:
         """What comes back within the limit; raises NoAnswer."""
         fault = asked.fault
@@ -376,6 +415,7 @@ class World:
             "--plug": SERVER,
             **self.keys(),
             "--off-mode": self.schedule.off_mode,
+            **({"--rescue-ssh-key": KEY} if self.schedule.witness else {}),
             "--power-timeout": str(self.schedule.power_timeout),
             "--shell-timeout": str(int(CALL_LIMIT)),
             "--login-timeout": str(int(CALL_LIMIT)),

@@ -41,6 +41,7 @@ from tests.safety.scripted import (
     nth,
     saying,
 )
+from tests.safety.simulated_run import PUBLIC_KEY
 from tests.simulator import (
     INTERNAL_RESCUE,
     IPXE_SHELL,
@@ -277,7 +278,7 @@ class TestNetboot:
         stage.server.refuses_mail = True
         stage.run()
         assert_cut(stage)
-        assert stage.said("the email may be the reason")
+        assert stage.said("rescueMail may be the reason")
 
     @every
     def test_is_never_a_network_kernel_unless_asked_for(self, kind: type[World]) -> None:
@@ -1131,6 +1132,132 @@ class TestNoStatusIsTrusted:
         assert_cut(stage)
         booted = {"off": ["rescue"], "cycle": ["harddisk"], "onoff": ["rescue", "harddisk"]}
         assert stage.booted() == booted[action]
+
+
+class TestMachine:
+    """rescue_ssh_key: the machine itself has to say that it booted the rescue system."""
+
+    @pytest.mark.parametrize("kind", [RestWorld, OAuth2World], ids=lambda kind: kind.api)
+    def test_is_believed(self, kind: type[World]) -> None:
+        stage = Stage(kind, changed(OFF, witness=True))
+        stage.run()
+        assert_cut(stage)
+        assert stage.server.rescue_ssh_key == PUBLIC_KEY
+        (line,) = stage.said("the machine itself answers")
+        assert re.fullmatch(rf"{SERVER}: .*: rescue12-customer-eu, up 1\d s", line)
+        assert stage.world.heard[-1] == "rescue12-customer-eu"
+
+    def test_may_boot_long_after_ovh_says_done(self) -> None:
+        late = changed(OFF, witness=True, boot_delay=200, rest=0, early_end=True)
+        stage = Stage(RestWorld, late)
+        stage.run()
+        assert_cut(stage)
+        assert stage.duration() > 200
+
+    @pytest.mark.parametrize(
+        ("machine", "words"),
+        [("", "a system that does not take the key"), ("takes the key", r"node1, up \d+ s")],
+    )
+    def test_that_booted_its_disk_is_not_in_rescue(self, machine: str, words: str) -> None:
+        """The network comes second in its boot order; OVH does not know that."""
+        odd = changed(OFF, witness=True, netboot_ignored=True, machine=machine)
+        stage = Stage(RestWorld, odd, power_timeout="400")
+        assert stage.run().status == 1
+        (line,) = stage.said("in vain for the machine's own word")
+        assert re.search(f"answers: {words}; check boot order", line)
+        assert len(stage.reboots()) == 1
+        without = Stage(RestWorld, changed(odd, witness=False))
+        assert without.run().status == 0, "docs/safety.md says so"
+
+    def test_that_says_nothing_is_not_in_rescue(self) -> None:
+        silent = changed(OFF, witness=True, machine="silent")
+        stage = Stage(RestWorld, silent, power_timeout="100")
+        assert stage.run().status == 1
+        assert stage.said("answers: nothing; check boot order")
+
+    @pytest.mark.parametrize("machine", ["odd", "junk"])
+    def test_that_talks_nonsense_is_asked_again(self, machine: str) -> None:
+        stage = Stage(RestWorld, changed(OFF, witness=True, machine=machine, luck=3))
+        stage.run()
+        assert_cut(stage)
+
+    @pytest.mark.parametrize("in_rescue", [False, True])
+    def test_that_was_not_cut_is_cut_again(self, in_rescue: bool) -> None:
+        """OVH says done, and the old system is still up, five minutes later."""
+        lying = changed(OFF, witness=True, never=1, machine="takes the key")
+        stage = Stage(RestWorld, changed(lying, refuses_second_reboot=False))
+        if in_rescue:
+            stage.server.running = stage.server.find_netboot(RESCUE)
+            stage.server.rescue_ssh_key = PUBLIC_KEY
+        done = saying('"status": *"[a-z]+"', '"status": "done"')
+        stage.at("task", lambda _, elapsed: stage.count("reboot") == 1 and elapsed > 100, done)
+        stage.at("tasks", always, answering(200, []))
+        stage.run()
+        assert stage.world.status == 0, "\n".join(stage.world.log)
+        assert stage.booted() == ["rescue"]
+        assert stage.said("was not cut, says the machine")
+        first, second = stage.times("reboot")
+        assert 100 + 300 <= second - first < 430
+
+    def test_that_booted_before_the_request_proves_nothing(self) -> None:
+        """Into rescue, by somebody else, after the agent began."""
+        lying = changed(OFF, witness=True, never=99, rebooted_before=1, rest=40)
+        stage = Stage(RestWorld, lying, power_timeout="280")
+        stage.centre.set_netboot(SERVER, RESCUE, by="operator")
+        stage.server.rescue_ssh_key = PUBLIC_KEY
+        done = saying('"status": *"[a-z]+"', '"status": "done"')
+        stage.at("task", always, done)
+        stage.at("tasks", always, answering(200, []))
+        assert stage.run().status == 1
+        assert stage.world.heard[-1] == "rescue12-customer-eu"
+
+    def test_is_asked_before_a_reboot_into_the_disk(self) -> None:
+        stage = Stage(RestWorld, Schedule(action="cycle", witness=True))
+        assert stage.run().status == 0
+        assert stage.booted() == ["rescue", "harddisk"]
+        assert stage.world.heard == ["rescue12-customer-eu"]
+
+    @pytest.mark.parametrize(
+        "schedule",
+        [POWER, ON, STATUS, Schedule(action="on", netboot_by_hand=True)],
+        ids=["power", "on", "status", "on by hand"],
+    )
+    def test_is_asked_by_nothing_else(self, schedule: Schedule) -> None:
+        stage = Stage(RestWorld, changed(schedule, witness=True))
+        assert stage.run().status in (0, 2)
+        assert stage.world.heard == []
+
+    def test_key_that_ovh_refuses_stops_no_cut(self) -> None:
+        stage = Stage(RestWorld, changed(OFF, witness=True), power_timeout="100")
+        bad = stage.refused("rescueSshKey is not valid", "Client::BadRequest", 400)
+        stage.at("set", nth(0, 1), bad)
+        assert stage.run().status == 1, "it never takes the key"
+        assert stage.booted() == ["rescue"]
+        assert stage.said("rescueSshKey may be the reason: going on without it")
+
+    def test_key_is_not_left_out_for_another_refusal(self) -> None:
+        stage = Stage(RestWorld, changed(OFF, witness=True))
+        stage.at("set", nth(0, 1), stage.denied)
+        stage.run()
+        assert_cut(stage)
+        assert stage.server.rescue_ssh_key == PUBLIC_KEY
+
+
+@pytest.mark.parametrize(
+    ("printed", "heard"),
+    [
+        ("rescue12-customer-eu\r\n43.21 80.00\r\n", ("rescue12-customer-eu", 43.21)),
+        ("Welcome!\nnode1\n0.50 0.10\n", ("node1", 0.5)),
+        ("rescue\n-1.00 2.00\n", None),
+        ("rescue\nNaN 2.00\n", None),
+        ("rescue\n1e3 2.00\n", None),
+        ("rescue\x1b[0m\n1.00 2.00\n", None),
+        ("rescue 1.00 2.00\n", None),
+        ("", None),
+    ],
+)
+def test_testimony(printed: str, heard: Any) -> None:
+    assert agent.testimony(printed) == heard
 
 
 class TestOnPortion:

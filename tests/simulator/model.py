@@ -202,6 +202,8 @@ class Server:
             first in its BIOS.
         refuses_mail, refuses_key: whether the REST API refuses a change with any rescueMail or
             rescueSshKey in it, as it does when it does not like them.
+        address: what the REST API says that its address is; empty for one of the range for
+            benchmarks, which nothing answers at.
         netboot: what is chosen for the next boot; `netboot_root` is the root device given with it.
         on: whether it has power.
         running: what it was last booted from, None while it runs nothing; since `running_since`.
@@ -228,6 +230,7 @@ class Server:
     ignores_netboot: bool = False
     refuses_mail: bool = False
     refuses_key: bool = False
+    address: str = ""
 
     netboot: Netboot = field(init=False)
     netboot_root: str = field(init=False, default="")
@@ -262,6 +265,7 @@ class Server:
             "running_since": self.running_since,
             "boots": self.boots,
             "rescue_mail": self.rescue_mail,
+            "rescue_ssh_key": self.rescue_ssh_key,
             "boot_script": self.boot_script,
             "pending_reboots": len(self.pending),
         }

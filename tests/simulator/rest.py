@@ -771,7 +771,7 @@ def _document_of(server: Server, *, cut_shown: bool) -> _Document:
             "tags": {},
             "urn": _URN + server.name,
         },
-        "ip": address,
+        "ip": server.address or address,
         "linkSpeed": 1000,
         "monitoring": server.monitoring,
         "name": server.name,

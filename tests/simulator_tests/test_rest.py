@@ -670,7 +670,14 @@ def test_a_server_is_changed(api: Api) -> None:
         "to": RESCUE,
         "by": f"rest:{NIC}",
     }
-    assert state["servers"][NAME]["rescue_mail"] == "root@example.org"
+    record = state["servers"][NAME]
+    assert (record["rescue_mail"], record["rescue_ssh_key"]) == ("root@example.org", "ssh-rsa A")
+
+
+def test_the_address_of_a_server(api: Api) -> None:
+    assert api.get(SERVER)["ip"].startswith("198.")
+    api.server.address = "127.0.0.1"
+    assert api.get(SERVER)["ip"] == "127.0.0.1"
 
 
 def test_a_netboot_is_chosen_without_touching_the_root_device(api: Api) -> None:
