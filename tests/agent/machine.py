@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shlex
 import shutil
 import socket
@@ -34,7 +35,9 @@ simulator.request("GET", "/state")
 state = json.load(simulator.getresponse())
 address = os.environ["SSH_CONNECTION"].split()[2]
 server = state["servers"][json.loads(names)[address]]
-if server["running"]:
+# Whoever logged in while nothing ran may be one whom the system that runs by now does not let in.
+in_rescue = bool(server["running"]) and server["running"]["type"] == "rescue"
+if server["running"] and (server["rescue_ssh_key"] or not in_rescue):
     host = {{"harddisk": {ON_DISK!r}, "rescue": {IN_RESCUE!r}}}[server["running"]["type"]]
     up = f"{{state['monotonic'] - server['running_since']:.2f}}"
     machine = {{"PATH": tools, "HOST": host, "UPTIME": up + " " + up}}
@@ -197,10 +200,19 @@ class Machines(Ssh):
             f"Banner {self._folder / 'banner'}",
             f"ForceCommand {shlex.join([*speaker, *words])}",
         ]
+        if self._punishes():
+            lines += ["PerSourcePenalties no"]  # those that it does not let in come again and again
         for server in servers:
             lines += [f"Match LocalAddress {server.address}"]
             lines += [f"AuthorizedKeysFile {self._keys_of(server)}"]
         return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def _punishes() -> bool:
+        """Whether this sshd shuts out for a while whom it did not let in: since OpenSSH 9.8."""
+        said = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=True).stderr
+        version = re.search(r"OpenSSH_(\d+)\.(\d+)", said)
+        return version is not None and tuple(map(int, version.groups())) >= (9, 8)
 
     def _names(self) -> str:
         """The servers by their addresses, for the forced command."""
