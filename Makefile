@@ -59,7 +59,7 @@ demo: $(VENV)/demo
 
 # Most tests wait for a simulated reboot: more of them than cores run at once.
 check: $(VENV)/test
-	$(IN_VENV) -m pytest -n 10 --dist worksteal tests
+	$(IN_VENV) -m pytest -n 14 --dist worksteal tests
 
 # What shows a Python that is too old or too new, in about a minute each.
 QUICK = tests/library tests/agent/test_agent.py tests/documents/test_documents.py \
