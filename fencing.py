@@ -377,7 +377,7 @@ def _refuse_two_actions(pairs: Iterable[Pair]) -> None:
     """Let no action that only reads stand in for one that fences: its exit status 0 says nothing."""
     actions = [str(value).lower() for name, value in pairs if name == "action"]
     if set(actions) & _FENCING and actions[-1] not in _FENCING:
-        raise _UsageProblem(f"action is given twice, as {actions[-1]} and as one that fences")
+        raise _UsageProblem("action is given twice: one that fences, and then one that does not")
 
 
 def _options_of(pairs: Iterable[Pair]) -> Options:

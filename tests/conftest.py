@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -26,6 +28,18 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def no_handler_left() -> Iterator[None]:
+    """Take away what a test that calls the library in this process has set up for logging.
+
+    The next one would log there, and find nothing where it looks.
+    """
+    yield
+    library = sys.modules.get("fencing")
+    while library and library._handlers:
+        logging.getLogger().removeHandler(library._handlers.pop())
 
 
 @pytest.fixture(params=harness.BACKENDS, ids=lambda backend: backend.name)
