@@ -1504,7 +1504,7 @@ def frun(
 ) -> Any:
     """Run a command in a pseudo-terminal; nothing is logged. The parameters are pexpect.run's.
 
-    :param timeout: seconds; then the command is ended, and what it printed until then returned
+    :param timeout: seconds; then its process group is killed, and what it printed returned
     :returns: its output as text; with `withexitstatus` output and exit status, None at the limit
     """
     import contextlib
@@ -1512,16 +1512,22 @@ def frun(
 
     import pexpect
 
-    def end(run: Mapping[str, Any]) -> bool:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(run["child"].pid, signal.SIGKILL)
-        return True
-
-    events = {pexpect.TIMEOUT: end} if events is None else events
     kwargs = {"encoding": "utf-8", "codec_errors": "replace", **kwargs}
-    return pexpect.run(
-        command, timeout, withexitstatus, events, extra_args, logfile, cwd, env, **kwargs
-    )
+    if events or extra_args:
+        return pexpect.run(
+            command, timeout, withexitstatus, events, extra_args, logfile, cwd, env, **kwargs
+        )
+    child = pexpect.spawn(command, timeout=timeout, logfile=logfile, cwd=cwd, env=env, **kwargs)
+    try:
+        child.expect(pexpect.EOF)
+    except BaseException as problem:  # a signal, too: nothing may be left behind
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        if not isinstance(problem, pexpect.TIMEOUT):
+            raise
+    finally:
+        child.close()
+    return (child.before, child.exitstatus) if withexitstatus else child.before
 
 
 def fspawn(options: Options, command: str, **kwargs: Any) -> Any:
