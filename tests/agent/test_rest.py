@@ -19,13 +19,13 @@ import pytest
 from tests import harness
 from tests.agent import hurried as hurry
 from tests.agent.hurried import hurried
+from tests.agent.rest_only import every_key, rest_only
 from tests.harness import (
     LOGIN,
     OTHER_SERVER,
     PASSWORD,
     SERVER,
     Agent,
-    OAuth2Backend,
     RestBackend,
     Result,
 )
@@ -102,17 +102,7 @@ def our_agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
     return CheckedAgent(agent.command)
 
 
-@pytest.fixture
-def ovh(request: pytest.FixtureRequest) -> Iterator[RestBackend]:
-    """A data centre behind the REST API only; with a consumer key, unless a test says more."""
-    backend = getattr(request, "param", RestBackend)()
-    with backend.simulator:
-        yield backend
-
-
-every_key = pytest.mark.parametrize(
-    "ovh", [RestBackend, OAuth2Backend], indirect=True, ids=lambda kind: kind.name
-)
+ovh = pytest.fixture(rest_only)
 
 
 def without(options: dict[str, Any], *names: str) -> dict[str, Any]:

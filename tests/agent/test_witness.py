@@ -18,8 +18,9 @@ import pytest
 from tests import agent_module, harness
 from tests.agent.hurried import hurried
 from tests.agent.machine import IN_RESCUE, ON_DISK, Machines, Ssh, make_key, write_program
+from tests.agent.rest_only import every_key, rest_only
 from tests.agent.secrets_shown import pieces_shown
-from tests.harness import OTHER_SERVER, SERVER, Agent, OAuth2Backend, RestBackend, Result
+from tests.harness import OTHER_SERVER, SERVER, Agent, RestBackend, Result
 from tests.simulator import Call, Proceed, Response, Timing
 
 RESCUE, POWER_OFF = 230242, 95083
@@ -42,17 +43,7 @@ TO_START = 15.0
 """Seconds in which a busy machine starts and ends the agent."""
 
 
-@pytest.fixture
-def ovh(request: pytest.FixtureRequest) -> Iterator[RestBackend]:
-    """A data centre behind the REST API; with a consumer key, unless a test says more."""
-    backend = getattr(request, "param", RestBackend)()
-    with backend.simulator:
-        yield backend
-
-
-every_key = pytest.mark.parametrize(
-    "ovh", [RestBackend, OAuth2Backend], indirect=True, ids=lambda kind: kind.name
-)
+ovh = pytest.fixture(rest_only)
 
 
 @dataclasses.dataclass
