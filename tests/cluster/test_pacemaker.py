@@ -56,7 +56,7 @@ def check_fenced(cluster: Cluster, action: str = "reboot") -> None:
     successes = cluster.successes()
     assert {(event.target, event.action) for event in successes} == {("node1", action)}
     # Its seconds are whole ones.
-    assert all(event.completed + 1 > first for event in successes)
+    assert not [event for event in successes if event.completed + 1 <= first], cuts
     journal = cluster.journal()
     assert "double" not in [event.what for event in journal]
     starts = [event for event in journal if event.node != "node1"]
@@ -190,7 +190,9 @@ def test_off_stays_out_until_on(two: Cluster, api: str) -> None:
 
 
 def test_api_down_at_the_moment_of_need(two: Cluster, api: str) -> None:
-    prepare(two, api, pcmk_reboot_timeout=10)
+    # No monitor meanwhile: a reboot that waits too long behind one is given up and carried out all
+    # the same, and Pacemaker's history has its success at the moment when it was given up.
+    prepare(two, api, interval="10min", pcmk_reboot_timeout=10)
     with two.rack.api_down():
         two.nodes[0].kill("corosync")
         end = time.monotonic() + 30
