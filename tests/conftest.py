@@ -51,9 +51,7 @@ def ovh(request: pytest.FixtureRequest) -> Iterator[harness.Backend]:
 
 
 @pytest.fixture(params=["ours", "debian", "distribution"])
-def agent(
-    request: pytest.FixtureRequest, ovh: harness.Backend, tmp_path: pathlib.Path
-) -> harness.Agent:
+def agent(request: pytest.FixtureRequest, ovh: harness.Backend) -> harness.Agent:
     """The agent with our library; on Debian's packages; with the distribution's library."""
     if request.param == "ours":
         return harness.agent_with_our_library()
@@ -68,7 +66,7 @@ def agent(
         return harness.agent_of_debian()
     if not harness.DISTRIBUTION_LIBRARY.exists():
         pytest.skip(f"{harness.DISTRIBUTION_LIBRARY} (package fence-agents) is missing")
-    return harness.agent_on_distribution_library(tmp_path)
+    return harness.agent_on_distribution_library()
 
 
 @pytest.fixture

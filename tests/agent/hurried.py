@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import pathlib
 import re
-import shutil
 
-from tests.harness import AGENT, REPOSITORY, Agent
+from tests.harness import Agent, lay_out, module_of
 
 SECONDS = {
     "SILENCE": 3.0,
@@ -33,14 +32,10 @@ def hurried(agent: Agent, folder: pathlib.Path, **more: float) -> Agent:
     :param more: further numbers for it, by their names.
     """
     *python, script = agent.command
-    text = pathlib.Path(script).read_text("utf-8")
+    module = module_of(script)
+    text = module.read_text("utf-8")
     for name, number in {**SECONDS, **OFTEN, **more}.items():
         text, found = re.subn(rf"(?m)^( *){name} = [1-9][\d.]*$", rf"\g<1>{name} = {number}", text)
         assert found == 1, name
-    place = folder / "hurried" / "sbin" / "fence_ovh"
-    place.parent.mkdir(parents=True)
-    place.write_text(text, "utf-8")
-    place.chmod(0o755)
-    if script == str(AGENT):
-        shutil.copy(REPOSITORY / "fencing.py", place.parent)
-    return Agent([*python, str(place)], agent.env)
+    has_library = module.with_name("fencing.py").exists()
+    return Agent([*python, lay_out(folder / "hurried", text, has_library)], agent.env)

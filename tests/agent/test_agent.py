@@ -19,7 +19,7 @@ import pytest
 
 from tests import harness
 from tests.agent.secrets_shown import pieces_shown
-from tests.harness import OTHER_SERVER, SERVER, Agent, Backend
+from tests.harness import OTHER_SERVER, SERVER, Agent, Backend, module_of
 from tests.simulator import Netboot, Timing
 
 HARD_DISK, OLD_RESCUE, WINDOWS_RESCUE = 1, 1122, 1155
@@ -411,7 +411,7 @@ class TestTroubles:
         ovh.wait_until("the request", lambda: ovh.state()["servers"][SERVER]["pending_reboots"] > 0)
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
-        is_ours = pathlib.Path(agent.command[-1]).with_name("fencing.py").exists()
+        is_ours = module_of(agent.command[-1]).with_name("fencing.py").exists()
         assert process.returncode == (1 if is_ours else -number)
         if is_ours:
             assert "Traceback" not in harness.text(stderr)
