@@ -103,7 +103,7 @@ class TestServer:
 @pytest.mark.parametrize(
     ("file", "kind"),
     [
-        ("boot_disk", "disk"),
+        ("boot_disk", "harddisk"),
         ("boot_power", "power"),
         ("boot_rescue", "rescue"),
         ("boot_rescue_of_before", "rescue"),

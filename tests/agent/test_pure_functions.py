@@ -22,9 +22,9 @@ class TestKindOfNetboot:
     @pytest.mark.parametrize(
         ("kernel", "said", "kind"),
         [
-            ("hd", "harddisk", "disk"),
-            ("hd", "", "disk"),
-            ("local", "harddisk", "disk"),
+            ("hd", "harddisk", "harddisk"),
+            ("hd", "", "harddisk"),
+            ("local", "harddisk", "harddisk"),
             ("rescue12-customer", "rescue", "rescue"),
             ("rescue64-pro", "", "rescue"),
             ("rescue-pro", "", "rescue"),
@@ -86,11 +86,11 @@ class TestChoiceOfNetboot:
         assert agent.choose_netboot(others, "rescue") is None
 
     def test_the_disk(self) -> None:
-        assert agent.choose_netboot(OFFERED, "disk").id == 1
-        assert agent.choose_netboot(OFFERED[1:], "disk") is None
+        assert agent.choose_netboot(OFFERED, "harddisk").id == 1
+        assert agent.choose_netboot(OFFERED[1:], "harddisk") is None
 
     def test_what_was_asked_for_is_a_rescue_system_only(self) -> None:
-        assert agent.choose_netboot(OFFERED, "disk", "memtest").id == 1
+        assert agent.choose_netboot(OFFERED, "harddisk", "memtest").id == 1
 
 
 class TestSoapRebootIsOver:

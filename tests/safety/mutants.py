@@ -69,7 +69,7 @@ MUTANTS = mutants(
     ("off boots the disk", "TestNoStatusIsTrusted", '{"off": off, "on": DISK', '{"off": DISK, "on": DISK'),
     ("on boots the rescue", "TestNoStatusIsTrusted", '"on": DISK, "reboot": DISK}', '"on": RESCUE, "reboot": DISK}'),
     ("reboot boots the rescue", "TestNoStatusIsTrusted", "fencing.begin(plug, DISK) for plug", "fencing.begin(plug, RESCUE) for plug"),
-    ("rest: disk and rescue swapped", "TestNoStatusIsTrusted", '{DISK: "harddisk", RESCUE: "rescue"', '{RESCUE: "harddisk", DISK: "rescue"'),
+    ("rest: disk and rescue swapped", "TestNoStatusIsTrusted", 'DISK = "harddisk"\nRESCUE = "rescue"', 'DISK = "rescue"\nRESCUE = "harddisk"'),
     ("rest: any description of a netboot", "TestNetboot::test_that_is_described_as_another_is_not_used", '        if document.number("bootId") != number:\n', "        if False:\n"),
     ("rest: one netboot that makes no sense hides the others", "TestNetboot::test_that_ovh_cannot_describe_hides_no_other", '                except Fault as error:\n                    fault = error\n                    if', '                except ZeroDivisionError as error:\n                    fault = error\n                    if'),
     ("rest: one netboot that is not found hides the others", "TestNetboot::test_that_ovh_cannot_describe_hides_no_other", '                except NotFound:\n                    continue', '                except ZeroDivisionError:\n                    continue'),
