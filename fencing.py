@@ -1218,9 +1218,9 @@ def run_delay(options: Options) -> None:
 
     :param options: what `check_input` returned
     """
-    delay = float(options["--delay"])
-    if options["--action"] not in ("off", "reboot") or not delay:
+    if options["--action"] not in ("off", "reboot"):
         return
+    delay = float(options["--delay"])
     elapsed = max(0.0, clock.monotonic() - process_start)
     if elapsed < delay:
         _logger().info("waiting until %g seconds after the start (--delay)", delay)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import time
 
 import pytest
 
@@ -24,7 +25,10 @@ WRONG_VALUES = {
     "stonith_status_sleep": ["two"],
     "delay": ["-1"],
     "method": ["cyclone"],
-    "plug": ["ns1 234", "ns1/../../me", "ns1'", 'a"b', "ns1\x07", "-ns1", "ns_1", "x" * 254, "ü"],
+    "plug": [
+        *("ns1 234", "ns1/../../me", "ns1'", 'a"b', "ns1\x07", "-ns1", "ns_1", "x" * 254, "ü"),
+        *("1", "203.0.113.5", "ns1,2", "1-2"),  # no letter: a number or an address is no name
+    ],
     "api_url": [
         "ftp://x",
         "https://",
@@ -166,6 +170,16 @@ def test_less_than_no_time_ends_no_fencing(agent: Agent, ovh: Backend) -> None:
     """The distribution's library takes it for a number of seconds; then the default holds."""
     result = agent.run(ovh.options("off", **dict.fromkeys(LIMITS, "-5")))
     assert (result.status, bool(ovh.cuts())) in [(0, True), (1, False)]
+
+
+def test_a_plug_without_a_letter_is_refused_after_the_delay(agent: Agent, ovh: Backend) -> None:
+    """The build of fence-agents calls an agent so, and wants the delay to come before all else."""
+    begun = time.monotonic()
+    result = agent.run(without(ovh.options("reboot", port="1", delay="2"), "plug"))
+    assert time.monotonic() - begun >= 2
+    assert result.status == 1
+    assert "plug must be the name of a server" in result.stderr
+    assert ovh.calls() == []
 
 
 @pytest.mark.parametrize("name", ["power_timeout", "power_wait", "stonith_status_sleep", "delay"])
