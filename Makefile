@@ -17,7 +17,7 @@ INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
 COMPLETION = $(DESTDIR)$(datadir)/bash-completion/completions/fence_ovh
 DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 
-.PHONY: help demo check check-cluster check-debian check-pythons soak mutants lint bench plot man sdist deb install uninstall not-packaged clean
+.PHONY: help demo check check-cluster check-debian check-pythons soak mutants lint bench plot man sdist deb upstream install uninstall not-packaged clean
 
 .DEFAULT_GOAL := help
 
@@ -35,6 +35,7 @@ help:
 	@echo "make uninstall      takes all of that away again"
 	@echo "make sdist          dist/fence_ovh-$(VERSION).tar.gz of the last commit; needs setuptools"
 	@echo "make deb            dist/fence-ovh_$(VERSION)_all.deb; needs debhelper and dh-python"
+	@echo "make upstream       into the checkout DIR=... of fence-agents; needs python3-pycurl, python3-pexpect"
 	@echo "make plot           docs/time-to-fence.svg, with new figures of this agent"
 	@echo "make man            man/fence_ovh.8, from the agent's metadata and man/sections.txt"
 	@echo "make clean          removes what the others made here"
@@ -88,7 +89,7 @@ lint: $(VENV)/lint
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py bench man tests
+	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py bench man packaging tests
 	shellcheck .ci/run examples/*.sh tests/cluster/boot.sh tests/debian/user.sh packaging/*.bash-completion debian/*.preinst debian/*.postrm
 
 # In two processes; 100,000 schedules for each API take hours, and go on where they ended.
@@ -129,6 +130,11 @@ deb:
 		tar -x -C build/deb/fence-ovh
 	cd build/deb/fence-ovh && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps
 	mv build/deb/*.deb dist/
+
+# The agent and its metadata as fence-agents has them, and the text of a pull request in dist/.
+upstream:
+	@[ -n "$(DIR)" ] || { echo "make upstream DIR=checkout of fence-agents" >&2; exit 1; }
+	@$(PYTHON) packaging/upstream.py "$(DIR)" dist/upstream.md
 
 # Pacemaker looks for agents in /usr/sbin only. Where a package owns that file or its manual page,
 # they are diverted, and come back with `make uninstall`.
