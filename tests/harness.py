@@ -156,6 +156,7 @@ def _laid_out(with_library: bool) -> str:
     """The agent of this repository, installed for this process alone."""
     folder = tempfile.mkdtemp(prefix="fence_ovh-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.chmod(folder, 0o755)  # other users run it, too
     return lay_out(pathlib.Path(folder), AGENT.read_text("utf-8"), with_library)
 
 
