@@ -16,6 +16,8 @@ SHARE = $(DESTDIR)$(datadir)/fence-ovh
 INSTALLED = $(DESTDIR)$(sbindir)/fence_ovh
 COMPLETION = $(DESTDIR)$(datadir)/bash-completion/completions/fence_ovh
 DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
+# Where a package's files of those names go: nobody looks for agents there.
+DISTRIB = $(datadir)/fence-ovh/distrib
 
 .PHONY: help demo check check-cluster check-debian check-pythons soak mutants lint bench plot man sdist deb upstream install uninstall not-packaged clean
 
@@ -136,13 +138,10 @@ upstream:
 	@[ -n "$(DIR)" ] || { echo "make upstream DIR=checkout of fence-agents" >&2; exit 1; }
 	@$(PYTHON) packaging/upstream.py "$(DIR)" dist/upstream.md
 
-# Pacemaker looks for agents in /usr/sbin only. Where a package owns that file or its manual page,
-# they are diverted, and come back with `make uninstall`.
+# Pacemaker looks for agents in /usr/sbin only. A package's agent of the same name, and its manual
+# page, are diverted, and come back with `make uninstall`.
 install: not-packaged
-	@[ -n "$(DESTDIR)" ] || for file in $(DIVERTED); do \
-		! dpkg-query -S "$$file" >/dev/null 2>&1 || dpkg-divert --local --rename \
-			--divert "$$(echo "$$file" | sed 's|/fence_ovh|&.distrib|')" --add "$$file" || exit; \
-	done
+	@[ -n "$(DESTDIR)" ] || packaging/divert "$(DISTRIB)" $(DIVERTED)
 	install -D -m 644 fence_ovh "$(SHARE)/fence_ovh.py"
 	install -D -m 644 fencing.py LICENSE -t "$(SHARE)"
 	install -D -m 644 man/fence_ovh.8 -t "$(DESTDIR)$(mandir)/man8"
@@ -153,12 +152,17 @@ install: not-packaged
 		packaging/launcher > "$(INSTALLED)"
 	chmod 755 "$(INSTALLED)"
 
+# Only what is ours: a package's files may still wait in that folder.
 uninstall: not-packaged
 	rm -f "$(INSTALLED)" "$(DESTDIR)$(mandir)/man8/fence_ovh.8" "$(COMPLETION)"
-	rm -rf "$(SHARE)"
+	rm -f "$(SHARE)/fence_ovh.py" "$(SHARE)/fencing.py" "$(SHARE)/LICENSE"
+	rm -rf "$(SHARE)/__pycache__"
 	@[ -n "$(DESTDIR)" ] || for file in $(DIVERTED); do \
 		! dpkg-divert --listpackage "$$file" 2>/dev/null | grep -qx LOCAL || \
 			dpkg-divert --local --rename --remove "$$file" || exit; \
+	done
+	@for folder in "$(DESTDIR)$(DISTRIB)" "$(SHARE)"; do \
+		[ ! -d "$$folder" ] || rmdir --ignore-fail-on-non-empty "$$folder"; \
 	done
 
 not-packaged:

@@ -39,7 +39,7 @@ from tests.simulator.operations import OPERATIONS, STRUCTS
 from tests.simulator.wsdl import describe
 
 PACKAGED = pathlib.Path("/usr/sbin/fence_ovh")
-DIVERTED = pathlib.Path("/usr/sbin/fence_ovh.distrib")
+DIVERTED = pathlib.Path("/usr/share/fence-ovh/distrib/fence_ovh")
 """Where `make install` moves it."""
 
 HOST = "www.ovh.com"

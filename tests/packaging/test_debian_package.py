@@ -14,32 +14,55 @@ from tests.packaging.throw_away_root import ThrowAwayRoot
 
 AGENT = "/usr/sbin/fence_ovh"
 MANUAL = "/usr/share/man/man8/fence_ovh.8.gz"
+ASIDE = "/usr/share/fence-ovh/distrib"
+"""Where other packages' files of those names wait."""
 
-# fence-agents on Debian 12, fence-agents-ovh on Debian 13.
-PURGE_OWNERS = f"""
-dpkg-query --search {AGENT} {MANUAL} | cut -d: -f1 | sort -u |
-    xargs --no-run-if-empty dpkg --purge --force-depends
-"""
-
-# Stands for it: another package with files of the same names.
-OTHER_PACKAGE = """
+# How 1.0.0 and 2.0.0 diverted: among the agents.
+OLD_PREINST = f"""\
+#!/bin/sh
 set -e
-mkdir -p "$1/DEBIAN" "$1/usr/sbin" "$1/usr/share/man/man8"
-printf '%s\\n' 'Package: other-agents' 'Version: 1' 'Architecture: all' \
-    'Maintainer: nobody <nobody@example.com>' 'Description: other' >"$1/DEBIAN/control"
-echo other >"$1/usr/sbin/fence_ovh"
-echo other | gzip >"$1/usr/share/man/man8/fence_ovh.8.gz"
-dpkg-deb --build "$1" "$1.deb" >/dev/null
+for file in {AGENT} {MANUAL}; do
+    dpkg-divert --package fence-ovh --add --rename \\
+        --divert "$(echo "$file" | sed 's|/fence_ovh|&.distrib|')" "$file"
+done
 """
 
 
-def newer(package: pathlib.Path, folder: pathlib.Path) -> str:
-    """The same package with a higher version."""
-    subprocess.run(["dpkg-deb", "--raw-extract", package, folder / "newer"], check=True)
-    control = folder / "newer" / "DEBIAN" / "control"
-    control.write_text(control.read_text().replace(f"Version: {RELEASE_VERSION}", "Version: 999"))
-    built = folder / "newer.deb"
-    command = ["dpkg-deb", "--root-owner-group", "--build", folder / "newer", built]
+def agents_of_that_name(root: ThrowAwayRoot) -> list[str]:
+    """What cluster software would offer."""
+    return root.run("sh", "-c", "ls /usr/sbin/fence_ovh*").split()
+
+
+def other_is_whole(root: ThrowAwayRoot, there: bool = True) -> None:
+    """The other package, if it is there, has its files back, and nothing is diverted."""
+    if there:
+        assert root.path(AGENT).read_text() == "other\n"
+        assert root.run("dpkg", "--verify", "other-agents") == ""
+    assert "fence_ovh" not in root.run("dpkg-divert", "--list")
+
+
+def make_it_old(root: ThrowAwayRoot, there: bool) -> None:
+    """Leave what `make install` of 2.0.0 did: it diverted only what was there."""
+    for file in (AGENT, MANUAL):
+        root.run("dpkg-divert", "--local", "--no-rename", "--remove", file)
+        if there:
+            old = file.replace("/fence_ovh", "/fence_ovh.distrib")
+            root.run("mv", f"{ASIDE}/{file.rpartition('/')[2]}", old)
+            root.run("dpkg-divert", "--local", "--no-rename", "--divert", old, "--add", file)
+    root.run("rmdir", ASIDE)
+
+
+def remade(package: pathlib.Path, folder: pathlib.Path, version: str, preinst: str = "") -> str:
+    """The same package with another version, perhaps with another preinst."""
+    content, built = folder / version, folder / f"{version}.deb"
+    subprocess.run(["dpkg-deb", "--raw-extract", package, content], check=True)
+    control = content / "DEBIAN" / "control"
+    control.write_text(
+        control.read_text().replace(f"Version: {RELEASE_VERSION}", f"Version: {version}")
+    )
+    if preinst:
+        (content / "DEBIAN" / "preinst").write_text(preinst)
+    command = ["dpkg-deb", "--root-owner-group", "--build", content, built]
     subprocess.run(command, check=True, capture_output=True)
     return str(built)
 
@@ -58,7 +81,7 @@ def test_comes_fences_is_upgraded_and_goes(
     if missing := missing_for_debian(ovh.module):
         pytest.skip(missing)
     agent = Agent(root.inside(AGENT))
-    for package in (str(deb), newer(deb, tmp_path)):
+    for package in (str(deb), remade(deb, tmp_path, "999")):
         root.run("dpkg", "--install", package)
         assert agent.run({"action": "metadata"}) == our_agent.run({"action": "metadata"})
         assert root.run("fence_ovh", "-V").strip() == RELEASE_VERSION
@@ -79,29 +102,146 @@ def test_its_modules_are_compiled(root: ThrowAwayRoot, deb: pathlib.Path) -> Non
 
 
 def test_another_package_with_the_same_files_may_come_later(
-    root: ThrowAwayRoot, deb: pathlib.Path, tmp_path: pathlib.Path
+    alone: ThrowAwayRoot, deb: pathlib.Path, other_package: str
 ) -> None:
-    subprocess.run(["sh", "-c", OTHER_PACKAGE, "sh", str(tmp_path / "other")], check=True)
-    root.run("sh", "-c", PURGE_OWNERS)
+    alone.run("dpkg", "--install", str(deb))
+    alone.run("dpkg", "--install", other_package)
+    assert agents_of_that_name(alone) == [AGENT]
+    assert alone.run("fence_ovh", "-V").strip() == RELEASE_VERSION
+    alone.run("dpkg", "--purge", "fence-ovh")
+    other_is_whole(alone)
+
+
+def test_the_other_agent_is_where_nobody_looks_for_agents(
+    root: ThrowAwayRoot, deb: pathlib.Path, there: bool
+) -> None:
     root.run("dpkg", "--install", str(deb))
-    root.run("dpkg", "--install", str(tmp_path / "other.deb"))
+    assert agents_of_that_name(root) == [AGENT]
+    if there:
+        assert root.path(f"{ASIDE}/fence_ovh").read_text() == "other\n"
+        assert root.run("zcat", f"{ASIDE}/fence_ovh.8.gz") == "other\n"
+
+
+# Up to 2.0.0 it was /usr/sbin/fence_ovh.distrib
+
+
+@pytest.mark.parametrize("cut_short", [False, True], ids=["once", "cut short"])
+def test_an_upgrade_moves_the_other_agent_away(
+    root: ThrowAwayRoot, deb: pathlib.Path, tmp_path: pathlib.Path, there: bool, cut_short: bool
+) -> None:
+    before = root.changes()
+    root.run("dpkg", "--install", remade(deb, tmp_path, "1.0.0", OLD_PREINST))
+    assert root.path(f"{AGENT}.distrib").exists() == there
+    if cut_short:  # The machine stopped when the old diversion was gone, and no new one there.
+        root.run("mkdir", "-p", ASIDE)
+        if there:
+            root.run("mv", f"{AGENT}.distrib", f"{ASIDE}/fence_ovh")
+        root.run("dpkg-divert", "--package", "fence-ovh", "--no-rename", "--remove", AGENT)
+    root.run("dpkg", "--install", str(deb))
+    assert agents_of_that_name(root) == [AGENT]
+    assert root.path(f"{ASIDE}/fence_ovh").exists() == there
+    assert root.path(f"{ASIDE}/fence_ovh.8.gz").exists() == there
     assert root.run("fence_ovh", "-V").strip() == RELEASE_VERSION
+    assert root.run("dpkg", "--verify", "fence-ovh") == ""
     root.run("dpkg", "--purge", "fence-ovh")
-    assert root.path(AGENT).read_text() == "other\n"
-    assert root.run("zcat", MANUAL) == "other\n"
-    assert root.run("dpkg", "--verify", "other-agents") == ""
+    assert root.changes() == before
+    other_is_whole(root, there)
 
 
-def test_make_install_and_the_package_do_not_mix(root: ThrowAwayRoot, deb: pathlib.Path) -> None:
-    """Whichever comes second fails, and breaks nothing."""
-    need("man", pathlib.Path("/usr/sbin/fence_ack_manual"))
+@pytest.mark.parametrize("cut_short", [False, True], ids=["once", "cut short"])
+def test_make_install_moves_the_other_agent_away(
+    root: ThrowAwayRoot, there: bool, cut_short: bool
+) -> None:
+    need("make")
+    before = root.changes()
     root.run("make", "-s", "install")
-    assert "clashes with 'local diversion" in root.run("dpkg", "--install", str(deb), status=1)
-    assert root.run("dpkg", "--audit") == ""
+    make_it_old(root, there)
+    if there and cut_short:
+        root.run("mkdir", "-p", ASIDE)
+        root.run("mv", f"{AGENT}.distrib", f"{ASIDE}/fence_ovh")
+        root.run("dpkg-divert", "--local", "--no-rename", "--remove", AGENT)
+    root.run("make", "-s", "install")
+    assert agents_of_that_name(root) == [AGENT]
+    assert root.path(f"{ASIDE}/fence_ovh").exists() == there
+    assert root.path(f"{ASIDE}/fence_ovh.8.gz").exists() == there
     assert root.run("fence_ovh", "-V").strip() == RELEASE_VERSION
     root.run("make", "-s", "uninstall")
-    assert root.changes() == []
+    assert root.changes() == before
+    other_is_whole(root, there)
+
+
+def test_make_uninstall_brings_back_what_an_older_make_install_moved(
+    root: ThrowAwayRoot, there: bool
+) -> None:
+    need("make")
+    before = root.changes()
+    root.run("make", "-s", "install")
+    make_it_old(root, there)
+    root.run("make", "-s", "uninstall")
+    assert root.changes() == before
+    other_is_whole(root, there)
+
+
+# `make install` and packages
+
+
+def test_a_package_that_comes_later_leaves_make_install_alone(
+    alone: ThrowAwayRoot, other_package: str
+) -> None:
+    """It would bring an agent that never succeeds, and nobody would notice."""
+    need("make")
+    alone.run("make", "-s", "install")
+    alone.run("dpkg", "--install", other_package)
+    assert agents_of_that_name(alone) == [AGENT]
+    assert alone.run("fence_ovh", "-V").strip() == RELEASE_VERSION
+    alone.run("make", "-s", "uninstall")
+    other_is_whole(alone)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["now", "2.0.0"])
+def test_the_package_refuses_make_install(
+    root: ThrowAwayRoot, deb: pathlib.Path, there: bool, old: bool
+) -> None:
+    """Otherwise a purge would bring back a launcher without its modules."""
+    need("make")
+    before = root.changes()
+    root.run("make", "-s", "install")
+    if old:
+        make_it_old(root, there)
+    installed = root.changes()
+    assert '"make uninstall"' in root.run("dpkg", "--install", str(deb), status=1)
+    assert root.run("dpkg", "--audit") == ""
+    assert root.changes() == installed
+    assert root.run("fence_ovh", "-V").strip() == RELEASE_VERSION
+    root.run("make", "-s", "uninstall")
+    assert root.changes() == before
+    root.run("dpkg", "--install", str(deb))
+    root.run("dpkg", "--purge", "fence-ovh")
+    assert root.changes() == before
+    other_is_whole(root, there)
+
+
+def test_make_refuses_the_package(root: ThrowAwayRoot, deb: pathlib.Path) -> None:
+    need("make")
     root.run("dpkg", "--install", str(deb))
     for target in ("install", "uninstall"):
         assert "first apt remove fence-ovh" in root.run("make", "-s", target, status=2)
     assert root.run("dpkg", "--verify", "fence-ovh") == ""
+
+
+# What Python writes
+
+
+@pytest.mark.parametrize("way", ["deb", "make"])
+def test_no_compiled_module_is_left(
+    root: ThrowAwayRoot, way: str, request: pytest.FixtureRequest
+) -> None:
+    """Nor what a Python wrote that came later, or was killed while it wrote."""
+    need("make")
+    deb = ["dpkg", "--install", str(request.getfixturevalue("deb"))] if way == "deb" else []
+    root.run(*deb or ["make", "-s", "install"])
+    compiled = root.path("/usr/share/fence-ovh/__pycache__")
+    for name in ("fencing.cpython-39.pyc", "fencing.cpython-39.opt-1.pyc", "fencing.pyc.1400"):
+        (compiled / name).touch()
+    root.run(*["dpkg", "--purge", "fence-ovh"] if deb else ["make", "-s", "uninstall"])
+    assert root.changes() == []
