@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from fencing import RELEASE_VERSION
-from tests.harness import Agent, Backend, missing_for_debian, need
+from tests.harness import REPOSITORY, Agent, Backend, missing_for_debian, need
 from tests.packaging.throw_away_root import ThrowAwayRoot
 
 AGENT = "/usr/sbin/fence_ovh"
@@ -72,6 +72,14 @@ def test_lintian_has_nothing_to_say(deb: pathlib.Path) -> None:
     command = ["lintian", "--fail-on", "error,warning", deb]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("", 0)
+
+
+def test_names_no_address(deb: pathlib.Path) -> None:
+    """The project has none: a mail to one that somebody made up goes nowhere."""
+    shown = subprocess.run(["dpkg-deb", "--field", deb], check=True, capture_output=True, text=True)
+    assert "\nMaintainer: the fence_ovh authors\n" in shown.stdout
+    assert "@" not in shown.stdout
+    assert "@" not in (REPOSITORY / "debian" / "changelog").read_text("utf-8")
 
 
 def test_comes_fences_is_upgraded_and_goes(
