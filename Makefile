@@ -19,7 +19,7 @@ DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 # Where a package's files of those names go: nobody looks for agents there.
 DISTRIB = $(datadir)/fence-ovh/distrib
 
-.PHONY: help demo check check-cluster check-debian check-pythons soak mutants lint bench plot man sdist deb upstream install uninstall not-packaged clean
+.PHONY: help demo check check-cluster check-debian check-pythons soak mutants lint bench plot man sdist deb rpm upstream install uninstall not-packaged clean
 
 .DEFAULT_GOAL := help
 
@@ -37,6 +37,7 @@ help:
 	@echo "make uninstall      takes all of that away again"
 	@echo "make sdist          dist/fence_ovh-$(VERSION).tar.gz of the last commit; needs setuptools"
 	@echo "make deb            dist/fence-ovh_$(VERSION)_all.deb; needs debhelper and dh-python"
+	@echo "make rpm            dist/fence-ovh-$(VERSION)-1.noarch.rpm, for the Red Hat family; needs rpmbuild"
 	@echo "make upstream       into the checkout DIR=... of fence-agents; needs python3-pycurl, python3-pexpect"
 	@echo "make plot           docs/time-to-fence.svg, with new figures of this agent"
 	@echo "make man            man/fence_ovh.8, from the agent's metadata and man/sections.txt"
@@ -125,13 +126,24 @@ sdist:
 		-f dist/fence_ovh-$(VERSION).tar.gz -C build/sdist fence_ovh-$(VERSION)
 
 # In a copy: nothing is left among the sources. No compiler is needed, so none is asked for.
+SOURCES = tar -c --exclude-vcs --exclude='./.venv*' --exclude=./build --exclude=./dist
+
 deb:
 	rm -rf build/deb dist/*.deb
 	mkdir -p build/deb/fence-ovh dist
-	tar -c --exclude-vcs --exclude='./.venv*' --exclude=./build --exclude=./dist . | \
-		tar -x -C build/deb/fence-ovh
+	$(SOURCES) . | tar -x -C build/deb/fence-ovh
 	cd build/deb/fence-ovh && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps
 	mv build/deb/*.deb dist/
+
+rpm:
+	rm -rf build/rpm dist/*.rpm
+	mkdir -p build/rpm/SOURCES dist
+	$(SOURCES) --transform 's|^\.|fence-ovh-$(VERSION)|' \
+		-f build/rpm/SOURCES/fence-ovh-$(VERSION).tar .
+	rpmbuild -bb --nodeps --define "_topdir $(CURDIR)/build/rpm" \
+		--define "_dbpath $(CURDIR)/build/rpm/db" \
+		--define "release_version $(VERSION)" packaging/fence-ovh.spec
+	mv build/rpm/RPMS/noarch/*.rpm dist/
 
 # The agent and its metadata as fence-agents has them, and the text of a pull request in dist/.
 upstream:
@@ -166,8 +178,12 @@ uninstall: not-packaged
 	done
 
 not-packaged:
-	@if [ -z "$(DESTDIR)" ] && dpkg-query -S "$(SHARE)/fencing.py" >/dev/null 2>&1; then \
-		echo "$(SHARE) is a package's: first apt remove fence-ovh" >&2; exit 1; fi
+	@[ -n "$(DESTDIR)" ] || if command -v dpkg-query >/dev/null; then \
+		! dpkg-query -S "$(SHARE)/fencing.py" >/dev/null 2>&1 || \
+			{ echo "$(SHARE) is a package's: first apt remove fence-ovh" >&2; exit 1; }; \
+	elif owner=$$(rpm -qf "$(INSTALLED)" 2>/dev/null); then \
+		echo "$(INSTALLED) is a package's: first dnf remove $$owner" >&2; exit 1; \
+	fi
 
 clean:
 	rm -rf .venv* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis soak-*.txt
