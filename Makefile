@@ -93,7 +93,7 @@ lint: $(VENV)/lint
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/vermin --quiet --no-tips --target=3.9- --violations fence_ovh fencing.py setup.py bench man packaging tests
-	shellcheck .ci/run examples/*.sh tests/cluster/boot.sh tests/debian/user.sh packaging/*.bash-completion debian/*.preinst debian/*.postrm
+	shellcheck .ci/run examples/*.sh tests/cluster/boot.sh tests/debian/user.sh packaging/*.bash-completion packaging/divert debian/*.preinst debian/*.postrm
 
 # In two processes; 100,000 schedules for each API take hours, and go on where they ended.
 soak: $(VENV)/test

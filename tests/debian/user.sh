@@ -23,6 +23,10 @@ unchanged() {
     same 'dpkg --verify' "$(dpkg --verify)" ''
 }
 
+nobody_else() { # the distribution's agent is not offered beside ours
+    same 'agents of that name' "$(echo /usr/sbin/fence_ovh*)" /usr/sbin/fence_ovh
+}
+
 act() { # ACTION STATUS OPTION...: run the agent as a cluster does, and expect that exit status
     action=$1 expected=$2 status=0
     shift 2
@@ -43,7 +47,8 @@ print(*(cut["netboot"]["kernel"] for cut in state["power_cuts"]))' "$url"
 fence() { # through both APIs
     mkfifo /tmp/url
     python3 -m tests.simulator --reboot-duration=2 --cut-delay=0.1 --boot-delay=0.1 >/tmp/url &
-    read -r url </tmp/url
+    exec 3</tmp/url # open until the end: the simulator writes more than the line wanted
+    read -r url <&3
     rm /tmp/url
     booted=
     for keys in "login=ab12345-ovh passwd=secret api_url=$url" "$(rest_keys)"; do
@@ -54,6 +59,7 @@ fence() { # through both APIs
     done
     kill $!
     wait $! || true
+    exec 3<&-
 }
 
 rest_keys() {
@@ -76,13 +82,15 @@ state >/tmp/before
 
 step 'make install, make uninstall'
 make -s install
+nobody_else
 fence
 make -s uninstall
 unchanged
 
 step 'make deb, install, purge'
 make deb >/dev/null
-apt-get install -y -qq ./dist/fence-ovh_*_all.deb >/dev/null
+install ./dist/fence-ovh_*_all.deb
+nobody_else
 fence
 apt-get purge -y -qq fence-ovh >/dev/null
 unchanged
