@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -36,20 +36,38 @@ class TestTheExample:
     ) -> None:
         others = {other: [] for other in SERVERS if other != node}
         result = cluster.run("fence_node", "-vv", node)
-        assert (result.status, result.stderr) == (0, f"fence {node} success\n")
-        said, args = result.stdout.splitlines()
+        assert (result.status, result.stdout) == (0, "")
+        said, args, end = result.stderr.splitlines()
         assert said == f"fence {node} dev 0.0 agent fence_ovh result: success"
         assert args.startswith(f"agent args: action=off nodename={node} agent=fence_ovh plug=")
+        assert end == f"fence {node} success"
         assert cluster.booted() == {node: ["rescue"], **others}
-        assert cluster.run("fence_node", "-S", node).status == 2
+        assert self.status(cluster, node) == (0, f"status {node} success off\n")
         assert cluster.run("fence_node", "-U", node).status == 0
         assert cluster.booted() == {node: ["rescue", "harddisk"], **others}
-        assert cluster.run("fence_node", "-S", node).status == 0
+        assert self.status(cluster, node) == (0, f"status {node} success on\n")
+
+    @staticmethod
+    def status(cluster: ExampleCluster, node: str) -> tuple[int, str]:
+        result = cluster.run("fence_node", "-S", node)
+        return result.status, result.stderr
 
     def test_unfencing_leaves_a_running_node_alone(self, cluster: ExampleCluster) -> None:
         """Each node does that to itself when it joins."""
         assert cluster.run("fence_node", "-U", NODE).status == 0
         assert cluster.booted()[NODE] == []
+
+    @pytest.mark.parametrize("task", ["-S", "-U"])
+    def test_an_action_on_a_fencedevice_cuts_whatever_is_asked(
+        self, cluster: ExampleCluster, task: str
+    ) -> None:
+        """It comes last. README, the page and the example say so."""
+        conf = cluster.conf.read_text("utf-8")
+        cluster.conf.write_text(
+            conf.replace('name="fence01" plug', 'name="fence01" action="off" plug')
+        )
+        assert cluster.run("fence_node", task, NODE).status == 0
+        assert cluster.booted()[NODE] == ["rescue"]
 
     def test_an_api_that_is_down_is_an_error(self, cluster: ExampleCluster) -> None:
         impatient = 'name="fence01" power_timeout="1" login_timeout="1" shell_timeout="1"'
@@ -57,25 +75,44 @@ class TestTheExample:
         cluster.conf.write_text(conf.replace('name="fence01" plug', f"{impatient} plug"))
         cluster.simulator.stop()
         result = cluster.run("fence_node", "-v", NODE)
-        assert (result.status, result.stderr) == (1, f"fence {NODE} failed\n")
-        assert result.stdout == f"fence {NODE} dev 0.0 agent fence_ovh result: error from agent\n"
-        assert cluster.run("fence_node", "-S", NODE).status == 1
+        failed = (
+            f"fence {NODE} dev 0.0 agent fence_ovh result: error from agent\nfence {NODE} failed\n"
+        )
+        assert (result.status, result.stderr) == (1, failed)
+        result = cluster.run("fence_node", "-v", "-S", NODE)
+        assert (result.status, results(result)) == (1, ["0.0 agent fence_ovh result: status error"])
 
 
-def conf_of(*methods: list[dict[str, Any]], device: str = 'action="off"') -> str:
-    """A cluster.conf for one node; a method is the attributes of its fence devices."""
-    used, defined = "", ""
-    for number, method in enumerate(methods):
-        used += f'<method name="{number}">'
-        for index, attributes in enumerate(method):
-            name = f"d{number}{index}"
-            used += f'<device name="{name}" {device}/>'
+def conf_of(
+    *methods: list[dict[str, Any]],
+    device: str = 'action="off"',
+    names: Sequence[str] = (),
+    unfence: Sequence[dict[str, Any]] = (),
+) -> str:
+    """A cluster.conf for one node; a method is the attributes of its fence devices.
+
+    Args:
+        device: the other attributes of each `<device>`.
+        names: those of the methods, by default 0, 1, …; an empty one is left out.
+    """
+    defined: list[str] = []
+
+    def use(devices: Sequence[dict[str, Any]]) -> str:
+        first = len(defined)
+        for number, attributes in enumerate(devices, first):
             pairs = (f"{key}={quoteattr(str(value))}" for key, value in attributes.items())
-            defined += f'<fencedevice {" ".join(pairs)} name="{name}"/>'
-        used += "</method>"
+            defined.append(f'<fencedevice {" ".join(pairs)} name="d{number}"/>')
+        numbers = range(first, len(defined))
+        return "".join(f'<device name="d{number}" {device}/>' for number in numbers)
+
+    used = ""
+    for name, devices in zip(names or map(str, range(len(methods))), methods):
+        attribute = f' name="{name}"' if name else ""
+        used += f"<method{attribute}>{use(devices)}</method>"
+    undoes = f"<unfence>{use(unfence)}</unfence>" if unfence else ""
     return (
-        f'<cluster><clusternodes><clusternode name="{NODE}"><fence>{used}</fence></clusternode>'
-        f"</clusternodes><fencedevices>{defined}</fencedevices></cluster>"
+        f'<cluster><clusternodes><clusternode name="{NODE}"><fence>{used}</fence>{undoes}'
+        f"</clusternode></clusternodes><fencedevices>{''.join(defined)}</fencedevices></cluster>"
     )
 
 
@@ -91,10 +128,20 @@ class Cman:
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
 
-    def run(self, conf: str, *options: str) -> Result:
+    def add_agents(self, **statuses: int) -> None:
+        """Add agents that end with that exit status, and write their name into a file."""
+        for name, status in statuses.items():
+            self.add_agent(name, f"echo {name} >>{self.folder}/ran; exit {status}")
+
+    def ran(self) -> list[str]:
+        """The agents of `add_agents` that were run, in their order."""
+        file = self.folder / "ran"
+        return file.read_text().split() if file.exists() else []
+
+    def run(self, conf: str, *options: str, node: str = NODE) -> Result:
         path = self.folder / "cluster.conf"
         path.write_text(conf)
-        command = [sys.executable, "-m", "tests.callers.libfence", *options, str(path), NODE]
+        command = [sys.executable, "-m", "tests.callers.libfence", *options, str(path), node]
         done = subprocess.run(
             command,
             env=self.environment,
@@ -120,7 +167,7 @@ def fence_device(ovh: Backend, **more: Any) -> dict[str, Any]:
 
 def results(result: Result) -> list[str]:
     """What `fence_node -v` shows of each run."""
-    return [line.partition(" dev ")[2] for line in result.stdout.splitlines()]
+    return [line.partition(" dev ")[2] for line in result.stderr.splitlines() if " dev " in line]
 
 
 class TestMethods:
@@ -153,12 +200,15 @@ class TestMethods:
 
     def test_without_a_method_there_is_no_fencing(self, cman: Cman) -> None:
         result = cman.run(conf_of(), "-v")
-        assert (result.status, results(result)) == (1, ["0.0 agent none result: error no method"])
+        assert (result.status, results(result)) == (2, ["0.0 agent none result: error no method"])
 
     def test_a_verbose_agent_does_not_hold_up_the_fencing(self, ovh: Backend, cman: Cman) -> None:
-        result = cman.run(conf_of([fence_device(ovh, verbose_level=3)]), "-vvv")
+        log = cman.folder / "log"
+        loud = fence_device(ovh, verbose_level=3, debug_file=log)
+        result = cman.run(conf_of([loud]), "-vv")
         assert result.status == 0
-        assert "DEBUG" in result.stdout
+        assert "DEBUG" in log.read_text()
+        assert "DEBUG" not in result.stdout + result.stderr
 
 
 FILL_THE_PIPE = """
@@ -214,45 +264,60 @@ class TestTheSchema:
 
 
 class TestTheCaller:
-    """That it does to an agent what libfence does."""
+    """That it does to an agent what libfence does, and says what fence_node says."""
+
+    @staticmethod
+    def input_of(cman: Cman, conf: str, *options: str, node: str = NODE) -> str:
+        """What the agent gets."""
+        cman.add_agent("fence_ovh", f"echo $# >{cman.folder}/count; cat >{cman.folder}/input")
+        assert cman.run(conf, *options, node=node).status == 0
+        assert (cman.folder / "count").read_text() == "0\n"
+        return (cman.folder / "input").read_text("utf-8")
 
     def test_input_byte_for_byte(self, cman: Cman) -> None:
-        cman.add_agent("fence_ovh", f"echo $# >{cman.folder}/count; cat >{cman.folder}/input")
-        conf = conf_of(
-            [
-                {
-                    "agent": "fence_ovh",
-                    "plug": "ns1234.ovh.net",
-                    "login": "ab12345-ovh",
-                    "passwd": 'a=b "c" <d> \u00e9',
-                    "power_wait": "5",
-                }
-            ]
-        )
-        assert cman.run(conf).status == 0
+        options = {
+            "agent": "fence_ovh",
+            "action": "on",
+            "plug": "ns1234.ovh.net",
+            "login": "ab12345-ovh",
+            "passwd": 'a=b "c" <d> \u00e9',
+            "power_wait": "5",
+        }
+        conf = conf_of([options], unfence=[options], device='action="off" uuid="1"')
         rest = (
-            f"nodename={NODE}\nagent=fence_ovh\nplug=ns1234.ovh.net\nlogin=ab12345-ovh\n"
+            "agent=fence_ovh\naction=on\nplug=ns1234.ovh.net\nlogin=ab12345-ovh\n"
             'passwd=a=b "c" <d> \u00e9\npower_wait=5\n'
         )
-        assert (cman.folder / "input").read_text("utf-8") == "action=off\n" + rest
-        assert (cman.folder / "count").read_text() == "0\n"
-        assert cman.run(conf, "--status").status == 0
-        assert (cman.folder / "input").read_text("utf-8") == "action=status\n" + rest
+        fence = f"action=off\nuuid=1\nnodename={NODE}\n{rest}"
+        assert self.input_of(cman, conf) == fence
+        assert self.input_of(cman, conf, "-U") == fence
+        status = f"uuid=1\nnodename={NODE}\naction=status\n{rest}"
+        assert self.input_of(cman, conf, "-S") == status
 
     def test_a_nodename_of_the_device_stands(self, cman: Cman) -> None:
-        cman.add_agent("fence_ovh", f"cat >{cman.folder}/input")
         conf = conf_of([{"agent": "fence_ovh"}], device='nodename="ns1" action="off"')
-        assert cman.run(conf).status == 0
-        assert (cman.folder / "input").read_text() == "nodename=ns1\naction=off\nagent=fence_ovh\n"
+        assert self.input_of(cman, conf) == "nodename=ns1\naction=off\nagent=fence_ovh\n"
+        status = "nodename=ns1\naction=status\nagent=fence_ovh\n"
+        assert self.input_of(cman, conf, "-S") == status
 
-    def test_more_than_4_KiB_is_never_sent(self, cman: Cman) -> None:
+    def test_a_short_node_name_is_resolved(self, cman: Cman) -> None:
+        conf = conf_of([{"agent": "fence_ovh"}], device="")
+        expected = f"nodename={NODE}\nagent=fence_ovh\n"
+        assert self.input_of(cman, conf, node=NODE.partition(".")[0]) == expected
+
+    @pytest.mark.parametrize("size", [4094, 4095])
+    def test_arguments_are_4094_bytes_at_most(self, cman: Cman, size: int) -> None:
         cman.add_agent("fence_ovh", f"cat >{cman.folder}/input")
-        result = cman.run(conf_of([{"agent": "fence_ovh", "passwd": "x" * 4096}]), "-v")
-        assert (result.status, results(result)) == (
-            1,
-            ["0.0 agent fence_ovh result: error config args"],
-        )
-        assert not (cman.folder / "input").exists()
+        others = f"action=off\nnodename={NODE}\nagent=fence_ovh\npasswd=\n"
+        password = "x" * (size - len(others))
+        result = cman.run(conf_of([{"agent": "fence_ovh", "passwd": password}]), "-v")
+        if size == 4094:
+            assert result.status == 0
+            assert (cman.folder / "input").stat().st_size == size
+        else:
+            assert result.status == 1
+            assert results(result) == ["0.0 agent fence_ovh result: error config args"]
+            assert not (cman.folder / "input").exists()
 
     def test_nobody_reads_the_one_pipe_for_the_output(self, cman: Cman) -> None:
         program, seen = cman.folder / "fill.py", cman.folder / "seen"
@@ -270,3 +335,81 @@ class TestTheCaller:
     def test_a_signal_is_no_success(self, cman: Cman) -> None:
         cman.add_agent("fence_ovh", "kill -9 $$")
         assert cman.run(conf_of([{"agent": "fence_ovh"}])).status == 1
+
+    def test_all_goes_to_standard_error_and_the_arguments_end_with_a_blank(
+        self, cman: Cman
+    ) -> None:
+        cman.add_agent("fence_ovh", "echo out; echo error >&2")
+        result = cman.run(conf_of([{"agent": "fence_ovh"}]), "-vvv")
+        assert (result.status, result.stdout) == (0, "")
+        assert result.stderr == (
+            f"fence {NODE} dev 0.0 agent fence_ovh result: success\n"
+            f"agent args: action=off nodename={NODE} agent=fence_ovh \n"
+            f"fence {NODE} success\n"
+        )
+
+    @pytest.mark.parametrize(
+        ("statuses", "status", "said"),
+        [
+            ([0], 0, "success on"),
+            ([2], 0, "success off"),
+            ([2, 0], 0, "success on"),
+            ([2, 2], 0, "success off"),
+            ([1, 0], 1, "failed -1"),
+            ([0, 3], 1, "failed -1"),
+        ],
+    )
+    def test_a_status_asks_every_device_of_every_method(
+        self, cman: Cman, statuses: list[int], status: int, said: str
+    ) -> None:
+        agents = {f"fence_{number}": each for number, each in enumerate(statuses)}
+        cman.add_agents(**agents)
+        apart = conf_of(*([{"agent": name}] for name in agents))
+        together = conf_of([{"agent": name} for name in agents])
+        for conf in (apart, together):
+            result = cman.run(conf, "-S", "-v")
+            assert result.status == status
+            assert result.stderr.endswith(f"\nstatus {NODE} {said}\n")
+        words = {0: "status on", 2: "status off"}
+        shown = [words.get(each, "status error") for each in statuses]
+        assert [line.partition(": ")[2] for line in results(result)] == shown
+        assert cman.ran() == [*agents, *agents]
+
+    @pytest.mark.parametrize(
+        ("conf", "task", "node"),
+        [
+            (conf_of(), "fence", NODE),
+            (conf_of(), "status", NODE),
+            (conf_of([{"agent": "fence_a"}]), "unfence", NODE),
+            (conf_of([{"agent": "fence_a"}]), "fence", "node2.example.com"),
+            (conf_of([{"agent": "fence_a"}], names=[""]), "fence", NODE),
+            (conf_of([{"agent": "fence_a"}], names=[""]), "status", NODE),
+        ],
+        ids=["none", "none for a status", "none for -U", "unknown node", "nameless", "nameless -S"],
+    )
+    def test_no_method_is_undefined(self, cman: Cman, conf: str, task: str, node: str) -> None:
+        cman.add_agents(fence_a=0)
+        options = {"fence": [], "status": ["-S"], "unfence": ["-U"]}[task]
+        result = cman.run(conf, *options, node=node)
+        assert (result.status, result.stderr) == (2, f"{task} {node} undefined\n")
+        assert cman.ran() == []
+
+    def test_unfencing_runs_the_others_after_a_failure(self, cman: Cman) -> None:
+        cman.add_agents(fence_a=1, fence_b=0)
+        result = cman.run(conf_of(unfence=[{"agent": "fence_a"}, {"agent": "fence_b"}]), "-U")
+        assert (result.status, result.stderr) == (1, f"unfence {NODE} failed\n")
+        assert cman.ran() == ["fence_a", "fence_b"]
+
+    def test_of_two_methods_of_one_name_the_first_ones_devices_run_twice(self, cman: Cman) -> None:
+        cman.add_agents(fence_a=1, fence_b=0)
+        conf = conf_of([{"agent": "fence_a"}], [{"agent": "fence_b"}], names=["1", "1"])
+        assert cman.run(conf).status == 1
+        assert cman.ran() == ["fence_a", "fence_a"]
+
+    def test_eight_methods_and_eight_devices_are_the_most(self, cman: Cman) -> None:
+        cman.add_agents(fence_a=1, fence_b=0)
+        assert cman.run(conf_of(*[[{"agent": "fence_a"}]] * 8, [{"agent": "fence_b"}])).status == 1
+        assert cman.ran() == ["fence_a"] * 8
+        (cman.folder / "ran").unlink()
+        cman.run(conf_of([{"agent": "fence_b"}] * 9))
+        assert cman.ran() == ["fence_b"] * 8
