@@ -7,10 +7,13 @@ Those for Pacemaker need a cluster; tests/cluster runs them.
 from __future__ import annotations
 
 import pathlib
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from fencing import RELEASE_VERSION
+from tests import harness
 from tests.callers.cman import ExampleCluster
 from tests.documents import documents
 from tests.harness import REPOSITORY
@@ -74,6 +77,23 @@ def test_through_cman(cluster: ExampleCluster) -> None:
     booted = cluster.booted()
     assert booted.pop(NODE) == ["rescue", "harddisk"]
     assert not any(booted.values())
+
+
+def test_only_with_force_ccs_update_schema_sees_an_upgrade(tmp_path: pathlib.Path) -> None:
+    """Without, it compares the file in /usr/sbin with that of the last time."""
+    newer = tmp_path / "newer"
+    harness.copy_sources(newer)
+    agent, library = newer / "fence_ovh", newer / "fencing.py"
+    agent.write_text(agent.read_text("utf-8").replace('"off_mode"', '"off_kind"'), "utf-8")
+    library.write_text(library.read_text("utf-8").replace(RELEASE_VERSION, "99.0.0"), "utf-8")
+    installed = []
+    for sources, root in ((REPOSITORY, tmp_path / "1"), (newer, tmp_path / "2")):
+        command = ["make", "-s", "-C", str(sources), "install", f"DESTDIR={root}"]
+        subprocess.run(command, check=True)
+        installed.append((root / "usr" / "sbin" / "fence_ovh").read_bytes())
+    assert installed[0] == installed[1]
+    for page in (PAGE, REPOSITORY / "README.md", REPOSITORY / "man" / "sections.txt"):
+        assert "ccs_update_schema --force" in page.read_text("utf-8"), page
 
 
 def test_the_debug_file(cluster: ExampleCluster) -> None:
