@@ -342,17 +342,17 @@ class TestNames:
     def test_no_text_in_place_of_fencing_on_the_command_line(
         self, agent: Agent, ovh: Backend, word: str
     ) -> None:
-        """Proxmox makes an option of each word in its configuration."""
+        """A caller may make an option of each word in its configuration."""
         assert agent.run(None, *words(ovh.options("off")), word).status == 1
         assert ovh.cuts() == []
 
-    def test_no_text_in_place_of_fencing_for_proxmox(self, our_agent: Agent, ovh: Backend) -> None:
+    def test_no_text_in_place_of_fencing_with_a_value(self, our_agent: Agent, ovh: Backend) -> None:
         assert our_agent.run(None, *words(ovh.options("off")), "--version=1").status == 0
         assert ovh.cuts() == ["rescue12-customer"]
 
 
 def words(options: dict[str, Any]) -> list[str]:
-    """Options as Proxmox puts them on the command line."""
+    """Options as they stand on the command line."""
     return [
         f"--{harness.LONG_NAMES.get(name, name).replace('_', '-')}={value}"
         for name, value in options.items()

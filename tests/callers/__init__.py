@@ -1,1 +1,1 @@
-"""Those who call the agent: cman, Proxmox, Pacemaker, a person; each in its own way."""
+"""Those who call the agent: cman, Pacemaker, medik8s, a person; each in its own way."""

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import pathlib
-import re
-import shlex
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 from tests import harness
 from tests.callers.cman import APPLICATION, SERVERS, ExampleCluster
 from tests.documents import documents
-from tests.harness import LOGIN, REPOSITORY, SERVER, Agent, Backend, OAuth2Backend, RestBackend
+from tests.harness import LOGIN, REPOSITORY, Agent, Backend, OAuth2Backend, RestBackend, Result
 from tests.simulator import APPLICATION_KEY, CLIENT_ID, Account, Application, Timing
 
 EXAMPLES = REPOSITORY / "examples"
@@ -36,91 +35,76 @@ def long_options(ovh: Backend, action: str) -> dict[str, Any]:
     return {harness.LONG_NAMES.get(name, name): value for name, value in options.items()}
 
 
-class TestProxmox:
-    """The HA manager makes a command of a line on a device and one on a node, for a shell."""
-
-    @staticmethod
-    def commands(fence_cfg: str, node: str) -> list[str]:
-        devices, commands = {}, []
-        for line in fence_cfg.splitlines():
-            if line.startswith("#") or not line.strip():
-                continue
-            match = re.fullmatch(r"\s*(device|connect)\s+(\S+)\s+(\S+)\s+(.+?)\s*", line)
-            assert match, line
-            keyword, name, target, arguments = match.groups()
-            words = shlex.split(arguments)
-            if keyword == "device":
-                devices[name] = [target, words]
-            elif target == f"node={node}":
-                agent, shared = devices[name]
-                commands.append(" ".join([agent, *map(TestProxmox.argument, [*shared, *words])]))
-        return commands
-
-    @staticmethod
-    def argument(word: str) -> str:
-        key, *values = word.split("=")
-        if not values:
-            return f"-{key}" if len(key) == 1 else f"--{key}"
-        quoted = "'" + values[0].replace("'", "'\\''") + "'"
-        return f"-{key} {quoted}" if len(key) == 1 else f"--{key}={quoted}"
-
-    @pytest.mark.parametrize(("number", "node"), list(enumerate(SERVERS, 1)))
-    def test_the_example_fences_its_nodes(
-        self, cluster: ExampleCluster, number: int, node: str
-    ) -> None:
-        device = f'endpoint="ovh-eu" api_url="{cluster.api_urls["rest"]}"'
-        text = (EXAMPLES / "fence.cfg").read_text("utf-8")
-        (command,) = self.commands(text.replace('endpoint="ovh-eu"', device), f"pve{number}")
-        result = cluster.run("sh", "-c", command)
-        assert result.status == 0, result.stderr
-        assert cluster.booted() == {each: ["rescue"] if each == node else [] for each in SERVERS}
-
-    @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
-    def test_quotes_and_accents_arrive(self, our_agent: Agent, ovh: Backend, locale: str) -> None:
-        """Also one-letter keys and words without a value."""
-        password = """l'\u00e9t\u00e9 "\u00e0 la" \\ $HOME `id` & ; * #mer'"""
-        self.set_password(ovh, password)
-        options = long_options(ovh, "off")
-        del options["plug"], options["action"]
-        options["password"] = password
-        escaped = {key: re.sub(r'(["\\])', r"\\\1", str(value)) for key, value in options.items()}
-        device = " ".join(f'{key}="{value}"' for key, value in escaped.items())
-        fence_cfg = (
-            f'device ovh fence_ovh {device} verbose v\nconnect ovh node=pve1 n="{SERVER}" o=off'
-        )
-        (command,) = self.commands(fence_cfg, "pve1")
-        assert command.endswith(f"--verbose -v -n '{SERVER}' -o 'off'")
-        shell = Agent(
-            ["sh", "-c", f'fence_ovh() {{ {shlex.join(our_agent.command)} "$@"; }}; {command}']
-        )
-        result = shell.run(env={"LC_ALL": locale})
-        assert result.status == 0, result.stderr
-        assert ovh.cuts() == ["rescue12-customer"]
-
-    @staticmethod
-    def set_password(ovh: Backend, password: str) -> None:
-        with ovh.data_centre.lock:
-            if isinstance(ovh, OAuth2Backend):
-                ovh.front_end.credentials.service_accounts[CLIENT_ID].secret = password
-            elif isinstance(ovh, RestBackend):
-                application = Application(APPLICATION_KEY, password)
-                ovh.front_end.credentials.applications[APPLICATION_KEY] = application
-            else:
-                ovh.data_centre.accounts[LOGIN] = Account(LOGIN, password)
+def set_password(ovh: Backend, password: str) -> None:
+    """Change the secret that the API wants."""
+    with ovh.data_centre.lock:
+        if isinstance(ovh, OAuth2Backend):
+            ovh.front_end.credentials.service_accounts[CLIENT_ID].secret = password
+        elif isinstance(ovh, RestBackend):
+            application = Application(APPLICATION_KEY, password)
+            ovh.front_end.credentials.applications[APPLICATION_KEY] = application
+        else:
+            ovh.data_centre.accounts[LOGIN] = Account(LOGIN, password)
 
 
 class TestMedik8s:
-    """The operator runs `fence_ovh --option=value …` and looks for `Success: Rebooted`."""
+    """The operator runs `fence_ovh --option=value …` and reads the exit status.
+
+    Older versions look for `Success: Rebooted` in what it prints. It has an environment with
+    nothing in it and the uid 65532, ends the agent with SIGKILL at a limit of its own, and tries
+    again.
+    """
+
+    BARE = ("env", "-i")
+    UNPRIVILEGED = ("setpriv", "--reuid=65532", "--regid=65532", "--clear-groups", *BARE)
 
     @staticmethod
     def arguments(options: dict[str, str]) -> list[str]:
         return [f"{name}={value}" if value else name for name, value in options.items()]
 
-    def test_reboots(self, our_agent: Agent, ovh: Backend) -> None:
-        options = long_options(ovh, "reboot").items()
+    def typed(self, ovh: Backend, **more: Any) -> list[str]:
+        """The arguments of a reboot."""
+        options = {**long_options(ovh, "reboot"), **more}.items()
         named = {f"--{name.replace('_', '-')}": str(value) for name, value in options}
-        result = our_agent.run(None, *self.arguments({**named, "--verbose": ""}))
-        assert (result.status, result.stdout) == (0, "Success: Rebooted\n")
+        return self.arguments({**named, "--verbose": ""})
+
+    @pytest.mark.parametrize("prefix", [BARE, UNPRIVILEGED], ids=["bare", "unprivileged"])
+    def test_reboots(self, our_agent: Agent, ovh: Backend, prefix: tuple[str, ...]) -> None:
+        if prefix == self.UNPRIVILEGED:
+            harness.need("setpriv")
+            command = [*prefix, *our_agent.command, "-V"]
+            if subprocess.run(command, capture_output=True, check=False).returncode:
+                pytest.skip("another user needs root, and a checkout that everybody can read")
+        agent = Agent([*prefix, *our_agent.command])
+        result = agent.run(None, *self.typed(ovh))
+        assert (result.status, result.stdout) == (0, "Success: Rebooted\n"), result.stderr
+        assert ovh.cuts() == ["hd"]
+
+    def test_what_was_not_rebooted_is_neither_0_nor_said_to_be(
+        self, our_agent: Agent, ovh: Backend
+    ) -> None:
+        ovh.data_centre.timing = Timing(carried_out=False)
+        result = our_agent.run(None, *self.typed(ovh, power_timeout=3))
+        assert (result.status, result.stdout) == (1, "")
+        assert "Success: Rebooted" not in result.stderr
+
+    def test_killed_at_its_limit_the_next_try_reboots(self, our_agent: Agent, ovh: Backend) -> None:
+        ovh.data_centre.timing = Timing(cut_delay=0.5, boot_delay=0.5, reboot_duration=2.0)
+        process = our_agent.start(None, *self.typed(ovh))
+        ovh.wait_until("a hard reboot", lambda: ovh.reboot_operation in ovh.calls())
+        process.kill()
+        process.communicate()
+        result = our_agent.run(None, *self.typed(ovh))
+        assert (result.status, result.stdout) == (0, "Success: Rebooted\n"), result.stderr
+        assert ovh.cuts()
+        assert ovh.running() == "harddisk"
+
+    @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+    def test_quotes_and_accents_arrive(self, our_agent: Agent, ovh: Backend, locale: str) -> None:
+        password = """l'\u00e9t\u00e9 "\u00e0 la" \\ $HOME `id` & ; * #mer=1"""
+        set_password(ovh, password)
+        result = our_agent.run(None, *self.typed(ovh, password=password), env={"LC_ALL": locale})
+        assert result.status == 0, result.stderr
         assert ovh.cuts() == ["hd"]
 
     def test_the_example_reboots_its_nodes(self, cluster: ExampleCluster) -> None:
@@ -145,18 +129,41 @@ class TestMedik8s:
 
 
 class TestDlm:
-    def test_the_lines_in_the_readme_fence(self, cluster: ExampleCluster) -> None:
-        """dlm_controld sends the pairs of both lines, and two of its own."""
+    """dlm_controld sends the pairs of the device, those of the connection, and some of its own."""
+
+    @staticmethod
+    def call(cluster: ExampleCluster, nodeid: int, *last: str) -> Result:
+        """Run the agent of the README's lines for that node."""
         (block,) = documents.blocks(README, "dlm_controld")
-        device, first, second = (line.split() for line in block.splitlines())
-        assert (device[:2], first[:2], second[:2]) == (["device", "ovh"], *[["connect", "ovh"]] * 2)
-        pairs = [*device[3:], *second[2:], "fail_time=1", f"api_url={cluster.api_urls['rest']}"]
+        device, *connections = (line.split() for line in block.splitlines())
+        (connection,) = (each for each in connections if each[2] == f"node={nodeid}")
+        assert (device[:2], connection[:2]) == (["device", "ovh"], ["connect", "ovh"])
+        pairs = [*device[3:], f"api_url={cluster.api_urls['rest']}", *connection[3:]]
+        pairs += [f"node={nodeid}", "fail_time=1792108800", *last]
         program = pathlib.Path(device[2]).name
-        result = cluster.run(program, input="".join(f"{pair}\n" for pair in pairs).encode())
-        assert result.status == 0, result.stderr
+        return cluster.run(program, input="".join(f"{pair}\n" for pair in pairs).encode())
+
+    def test_the_lines_in_the_readme_fence(self, cluster: ExampleCluster) -> None:
         node = list(SERVERS)[1]
+        result = self.call(cluster, 2)
+        assert result.status == 0, result.stderr
         assert cluster.booted()[node] == ["harddisk"]
         assert sum(map(len, cluster.booted().values())) == 1
+
+    def test_unfencing_leaves_a_running_node_alone(self, cluster: ExampleCluster) -> None:
+        """For that it sends action=on at the end."""
+        result = self.call(cluster, 2, "action=on")
+        assert (result.status, result.stdout) == (0, "Success: Already ON\n")
+        assert not any(cluster.booted().values())
+
+
+class TestProxmox:
+    """From version 4 on it never runs an agent, up to version 3 cman does (test_cman)."""
+
+    def test_there_is_no_example_of_what_it_does_not_read(self) -> None:
+        assert not list(EXAMPLES.rglob("fence.cfg"))
+        page = (REPOSITORY / "docs" / "debugging.md").read_text("utf-8")
+        assert "From version 4 on it never runs an agent" in page
 
 
 class TestShell:
