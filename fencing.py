@@ -211,6 +211,15 @@ def _newer(name: str) -> str:
     return str(all_opt[name]["longopt"]).replace("-", "_")
 
 
+def _shown(option: str) -> str:
+    """How a message names an option.
+
+    Pacemaker says that an action took too long when it failed and wrote "timeout".
+    """
+    words = option.strip("-").replace("-", " ").replace("_", " ")
+    return words.replace("timeout", "time limit") if "timeout" in words else option
+
+
 def _takes_value(name: str) -> bool:
     return str(all_opt[name]["getopt"]).endswith(":")
 
@@ -281,7 +290,7 @@ def _look_at_unknown_names(lines: Iterable[tuple[int, str]], names: Iterable[str
             raise _UsageProblem(f"standard input, line {number}: no action, but a name like it")
         if meant:
             message = "standard input, line %d: ignored; its name is unknown, but resembles %s"
-            _logger().warning(message, number, meant)
+            _logger().warning(message, number, _shown(meant))
 
 
 def _resembled(name: str, known: Iterable[str]) -> str:
@@ -315,7 +324,7 @@ def _long_option(
     typed, equals, value = word.partition("=")
     name = typed[2:].replace("-", "_")
     if name not in ranks and equals and _may_be_shown(name, ranks):
-        raise _UsageProblem(f"unknown option {typed}")
+        raise _UsageProblem(f"unknown option {_shown(typed)}")
     if name not in ranks:
         # Not shown: it may be --password without its "=", followed by the password.
         raise _UsageProblem(f"argument {place} on the command line is an unknown option")
@@ -325,7 +334,7 @@ def _long_option(
     if not _takes_value(option):
         return name, None
     if not rest:
-        raise _UsageProblem(f"option {_key(option)} needs a value")
+        raise _UsageProblem(f"option {_shown(_key(option))} needs a value")
     return name, rest.pop(0)
 
 
@@ -842,19 +851,19 @@ def _missing_problems(names: Sequence[str], options: Options) -> list[str]:
 
 def _value_problem(name: str, value: str) -> str | None:
     """What is wrong with the value of an option; the value itself is not shown."""
-    entry = all_opt[name]
+    entry, shown = all_opt[name], _shown(_key(name))
     kind = entry.get("type")
     if kind == "integer" and not _is_number(value, fraction=False):
-        return f"{_key(name)} must be a whole number, not negative"
+        return f"{shown} must be a whole number, not negative"
     if kind == "second" and not _is_number(value, fraction=True):
-        return f"{_key(name)} must be a number of seconds, not negative"
+        return f"{shown} must be a number of seconds, not negative"
     choices = entry.get("choices")
     if choices and value.lower() not in [choice.lower() for choice in choices]:
-        return f"{_key(name)} must be one of: {', '.join(choices)}"
+        return f"{shown} must be one of: {', '.join(choices)}"
     if not _takes_value(name) and _boolean(value) is None:
-        return _NO_SWITCH.format(_key(name))
+        return _NO_SWITCH.format(shown)
     if name == "disable_timeout" and _boolean(value) is None:
-        return f"{_key(name)} must be true or false"
+        return f"{shown} must be true or false"
     return None
 
 

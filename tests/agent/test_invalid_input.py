@@ -138,7 +138,7 @@ def test_validate_all_says_everything_at_once(our_agent: Agent, ovh: Backend) ->
     )
     result = our_agent.run(options)
     assert result.status == 1
-    words = ("plug", "power-timeout", "delay", "method", "api_url", "username", "password")
+    words = ("plug", "power time limit", "delay", "method", "api_url", "username", "password")
     for word in words:
         assert word in result.stderr.lower(), word
     assert ovh.calls() == []
@@ -163,7 +163,7 @@ def test_no_time_is_the_default(agent: Agent, ovh: Backend) -> None:
 def test_less_than_no_time_is_an_error(our_agent: Agent, ovh: Backend, limit: str) -> None:
     result = our_agent.run(ovh.options("validate-all", **{limit: "-5"}))
     assert result.status == 1
-    assert limit in result.stderr.replace("-", "_")
+    assert limit.replace("_timeout", " time limit") in result.stderr
 
 
 def test_less_than_no_time_ends_no_fencing(agent: Agent, ovh: Backend) -> None:
@@ -186,7 +186,7 @@ def test_a_plug_without_a_letter_is_refused_after_the_delay(agent: Agent, ovh: B
 def test_what_is_no_number_is_one_error(our_agent: Agent, ovh: Backend, name: str) -> None:
     result = our_agent.run(ovh.options("validate-all", **{name: "soon"}))
     assert (result.status, result.stderr.count("\n")) == (1, 1)
-    assert name in result.stderr.replace("-", "_")
+    assert name.replace("_timeout", " time limit").replace("_", "-") in result.stderr
 
 
 def test_an_unknown_api_is_one_error(our_agent: Agent, ovh: Backend) -> None:
@@ -205,7 +205,7 @@ def test_wsdl_is_accepted_and_not_used(agent: Agent, ovh: Backend) -> None:
 def test_no_time_left_after_power_wait_is_an_error(our_agent: Agent, ovh: Backend) -> None:
     result = our_agent.run(ovh.options("off", power_wait="60", power_timeout="60"))
     assert result.status == 1
-    assert "power_timeout must be more than power_wait" in result.stderr
+    assert "power time limit must be more than power_wait" in result.stderr
     assert ovh.calls() == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 from tests import harness
 from tests.callers.cman import APPLICATION, SERVERS, ExampleCluster
 from tests.documents import documents
+from tests.documents.test_documents import message_texts
 from tests.harness import LOGIN, REPOSITORY, Agent, Backend, OAuth2Backend, RestBackend, Result
 from tests.simulator import APPLICATION_KEY, CLIENT_ID, Account, Application, Timing
 
@@ -45,6 +47,77 @@ def set_password(ovh: Backend, password: str) -> None:
             ovh.front_end.credentials.applications[APPLICATION_KEY] = application
         else:
             ovh.data_centre.accounts[LOGIN] = Account(LOGIN, password)
+
+
+class TestPacemaker:
+    """It reports that an action took too long when it failed with such words on standard error.
+
+    So those belong to a fencing that took too long, and to nothing else: not even to the name of
+    an option in a message. (Pacemaker 2.1.5 to 3.0.)
+    """
+
+    @staticmethod
+    def takes_for_a_time_out(stderr: str) -> bool:
+        return any(words in stderr.lower() for words in ("timed out", "timeout"))
+
+    def test_only_these_messages_have_the_words(self) -> None:
+        pieces = {piece for pieces in message_texts() for piece in pieces}
+        assert {piece for piece in pieces if self.takes_for_a_time_out(piece)} == {
+            "see power_timeout",
+            "seconds (--power-timeout",
+        }
+
+    def test_a_wrong_value_of_any_option(self, our_agent: Agent) -> None:
+        metadata = ElementTree.fromstring(our_agent.run(None, "-o", "metadata").stdout)
+        names = {each.get("name") for each in metadata.iter("parameter")}
+        wrong = dict.fromkeys(
+            sorted(names - {"action", "debug", "debug_file", "help", "version"}), "-1 x"
+        )
+        result = our_agent.run({"action": "validate-all", **wrong, "passwd": "", "password": ""})
+        assert result.status == 1
+        for limit in ("power", "login", "shell"):
+            assert f"Failed: {limit} time limit must be a number of seconds" in result.stderr
+        assert "Failed: disable time limit must be true or false" in result.stderr
+        assert not self.takes_for_a_time_out(result.stderr)
+
+    @pytest.mark.parametrize("option", ["--power-timeout", "--login-timout=5", "--timeout=5"])
+    def test_a_wrong_command_line(self, our_agent: Agent, option: str) -> None:
+        result = our_agent.run(None, "-o", "off", option)
+        assert result.status == 1
+        assert "option" in result.stderr
+        assert not self.takes_for_a_time_out(result.stderr)
+
+    def test_a_misspelt_option(self, our_agent: Agent) -> None:
+        result = our_agent.run({"action": "validate-all", "power_timout": "5", "plug": "a b"})
+        assert result.status == 1
+        assert "its name is unknown, but resembles power time limit" in result.stderr
+        assert not self.takes_for_a_time_out(result.stderr)
+
+    def test_too_little_time(self, agent: Agent, ovh: Backend) -> None:
+        result = agent.run(ovh.options("validate-all", power_wait=60, power_timeout=60))
+        assert result.status == 1
+        assert "power time limit must be more than power_wait" in result.stderr
+        assert not self.takes_for_a_time_out(result.stderr)
+
+    @pytest.mark.parametrize("action", ["monitor", "status", "off"])
+    @pytest.mark.parametrize(
+        "refused",
+        [{"passwd": "wrong-Pa55-word"}, {"plug": "ns9999.ovh.net"}],
+        ids=["login", "plug"],
+    )
+    def test_a_refusal(
+        self, hurried_agent: Agent, ovh: Backend, action: str, refused: dict[str, str]
+    ) -> None:
+        result = hurried_agent.run(ovh.options(action, verbose_level=3, **refused))
+        assert result.status == 1
+        assert "; check " in result.stderr
+        assert not self.takes_for_a_time_out(result.stderr)
+
+    def test_a_fencing_that_took_too_long(self, agent: Agent, ovh: Backend) -> None:
+        ovh.data_centre.timing = Timing(carried_out=False)
+        result = agent.run(ovh.options("off", power_timeout=3))
+        assert result.status == 1
+        assert self.takes_for_a_time_out(result.stderr)
 
 
 class TestMedik8s:

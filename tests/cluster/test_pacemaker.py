@@ -96,7 +96,7 @@ def test_register_with_pcs(two: Cluster, api: str) -> None:
     assert "invalid stonith option 'colour'" in unknown.stderr
     wrong = node1.try_(*create, *given, "power_wait=99999")
     assert wrong.returncode != 0
-    assert "power_timeout must be more than power_wait" in wrong.stderr
+    assert "power time limit must be more than power_wait" in wrong.stderr
     node1.run(*create, *given, "op", "monitor", "interval=20s")
     two.wait_until_whole()
     assert two.is_monitored()
