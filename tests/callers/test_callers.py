@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ def set_password(ovh: Backend, password: str) -> None:
             ovh.front_end.credentials.applications[APPLICATION_KEY] = application
         else:
             ovh.data_centre.accounts[LOGIN] = Account(LOGIN, password)
+
+
+CRM_EX_ERROR, CRM_EX_TIMEOUT = 1, 124
 
 
 class TestPacemaker:
@@ -112,6 +116,29 @@ class TestPacemaker:
         assert result.status == 1
         assert "; check " in result.stderr
         assert not self.takes_for_a_time_out(result.stderr)
+
+    @pytest.mark.parametrize(
+        ("script", "status"),
+        [
+            ('exec {agent} "$@"', CRM_EX_ERROR),
+            ("cat >/dev/null; echo TimeOut >&2; exit 1", CRM_EX_TIMEOUT),
+        ],
+        ids=["fence_ovh", "one that says timeout"],
+    )
+    def test_the_real_one(
+        self, our_agent: Agent, tmp_path: pathlib.Path, namespace: None, script: str, status: int
+    ) -> None:
+        """Its stonith_admin runs agents of /usr/sbin, so ours lies over one of its own there."""
+        place = pathlib.Path("/usr/sbin/fence_watchdog")
+        harness.need("stonith_admin", place)
+        program = tmp_path / "fence_ovh"
+        program.write_text(f"#!/bin/sh\n{script.format(agent=shlex.join(our_agent.command))}\n")
+        program.chmod(0o755)
+        options = [f"--option={pair}" for pair in ("power_timeout=soon", "plug=ns1", "api=rest")]
+        command = ["stonith_admin", "--validate", "--agent", place.name, *options]
+        mount = ["mount", "--bind", str(program), str(place)]
+        done = subprocess.run(harness.in_namespace(command, mount), check=False)
+        assert done.returncode == status
 
     def test_a_fencing_that_took_too_long(self, agent: Agent, ovh: Backend) -> None:
         ovh.data_centre.timing = Timing(carried_out=False)
