@@ -79,8 +79,8 @@ def test_through_cman(cluster: ExampleCluster) -> None:
     assert not any(booted.values())
 
 
-def test_only_with_force_ccs_update_schema_sees_an_upgrade(tmp_path: pathlib.Path) -> None:
-    """Without, it compares the file in /usr/sbin with that of the last time."""
+def test_an_upgrade_does_not_change_the_launcher(tmp_path: pathlib.Path) -> None:
+    """ccs_update_schema compares that file with the last time's. So it needs -f."""
     newer = tmp_path / "newer"
     harness.copy_sources(newer)
     agent, library = newer / "fence_ovh", newer / "fencing.py"
@@ -92,8 +92,14 @@ def test_only_with_force_ccs_update_schema_sees_an_upgrade(tmp_path: pathlib.Pat
         subprocess.run(command, check=True)
         installed.append((root / "usr" / "sbin" / "fence_ovh").read_bytes())
     assert installed[0] == installed[1]
-    for page in (PAGE, REPOSITORY / "README.md", REPOSITORY / "man" / "sections.txt"):
-        assert "ccs_update_schema --force" in page.read_text("utf-8"), page
+
+
+def test_every_page_knows_the_option_of_ccs_update_schema() -> None:
+    others = ("README.md", "man/sections.txt", "examples/cluster.conf")
+    for page in (PAGE, *(REPOSITORY / other for other in others)):
+        text = page.read_text("utf-8")
+        assert "ccs_update_schema -f" in text, page
+        assert "ccs_update_schema --force" not in text, f"{page}: it has no such option"
 
 
 def test_the_debug_file(cluster: ExampleCluster) -> None:
