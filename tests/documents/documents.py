@@ -61,6 +61,8 @@ VARYING = [
     (r"cat \S+/fence_ovh\.secret", "cat <secret>"),
     (r"\b\d+ ms$", "<number> ms"),
     (r"/task/\d+", "/task/<number>"),
+    (r"\b(waited|up) \d+ s\b", r"\1 <number> s"),
+    (r"\bat [\d.]+ answers", "at <address> answers"),
     (r"\s+", " "),
 ]
 """What differs from one run to the next."""
