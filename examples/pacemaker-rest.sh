@@ -6,8 +6,8 @@
 # key alone is of no use. `fence_ovh -o authorize` prints where to get all three.
 #
 # If the two lose sight of each other, node2 survives (pcmk_delay_base). Do not let the
-# cluster start at boot (pcs cluster disable --all): a node that is back before its
-# fencing has ended stops its cluster again ("We were allegedly just fenced").
+# cluster start at boot: a node that is back before its fencing has ended stops its cluster
+# again ("We were allegedly just fenced"). The last line reminds you of it.
 set -eu
 
 APPLICATION_KEY=${APPLICATION_KEY:?}
@@ -22,3 +22,4 @@ pcs stonith create fence-ovh fence_ovh \
     pcmk_reboot_timeout=1200 pcmk_off_timeout=1200 pcmk_on_timeout=1200 \
     op monitor interval=60s timeout=90s
 pcs property set stonith-enabled=true
+echo 'Now run: pcs cluster disable --all'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands of the README's section Install, as they stand there."""
+"""The README's commands, as they stand there."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from tests.documents import documents
 from tests.harness import DEBIAN_PYTHON, REPOSITORY, Agent, Backend, RestBackend, need
 from tests.packaging.throw_away_root import ThrowAwayRoot
 
+README = REPOSITORY / "README.md"
+
 
 def indented(text: str) -> list[str]:
     """The indented blocks of a text."""
@@ -25,11 +27,9 @@ def indented(text: str) -> list[str]:
 
 
 def blocks() -> list[str]:
-    """Those of that section."""
-    text = (REPOSITORY / "README.md").read_text("utf-8")
-    section = re.search(r"^## Install\n(.*?)^## ", text, re.M | re.S)
-    assert section
-    return indented(section[1])
+    """Those that install it."""
+    sections = ("Install", "Other ways to install")
+    return [block for name in sections for block in indented(documents.section(README, name))]
 
 
 DEBIAN_PACKAGES = pathlib.Path("/usr/lib/python3/dist-packages")
@@ -48,16 +48,22 @@ def test_every_block_is_known() -> None:
 
 
 def test_the_installation_is_in_sight() -> None:
-    """Who wants to try it has not read three pages before."""
-    text = (REPOSITORY / "README.md").read_text("utf-8")
+    """Who wants to try it has not read three pages before: a screen and a half at most."""
+    text = README.read_text("utf-8")
     assert len(text.partition("\n## Install\n")[0].split()) < 300
+    assert len(text.partition("\n## First steps\n")[0].splitlines()) <= 60
+
+
+def test_it_does_not_grow() -> None:
+    """What most need, and links to the rest."""
+    assert len(README.read_text("utf-8").split()) < 2_900
 
 
 def test_by_hand(tmp_path: pathlib.Path) -> None:
     """The simulator in one terminal, the agent in another."""
     start, commands = (
         block.replace(".venv/bin/python", sys.executable)
-        for block in documents.blocks(REPOSITORY / "README.md", "The simulator by hand")
+        for block in documents.blocks(README, "The simulator by hand")
     )
     command = [*shlex.split(start), "--reboot-duration=1", "--cut-delay=0.1", "--boot-delay=0.1"]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as simulator:
