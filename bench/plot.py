@@ -157,7 +157,7 @@ def _in_words(shipped: Figures) -> str:
     early = all(seconds < cut for _, seconds, _, cut in runs)
     return (
         f"exit {statuses}{f' ({error})' if error else ''} within {slowest} s"
-        f"{', before the power is cut' if early else ''}"
+        f"{'; the power is cut later' if early else ''}"
     )
 
 
