@@ -110,19 +110,22 @@ def section_lines(heading: str, blocks: Sequence[Block]) -> list[str]:
 
 
 def form_of(parameter: ElementTree.Element) -> str:
-    """How an option is written on the command line: "-n, --plug=[name]"."""
+    """How an option is written on the command line: "-n, --plug=[name]", or "-v, --verbose"."""
     getopt = parameter.find("getopt")
     return "" if getopt is None else getopt.attrib["mixed"]
 
 
 def option_lines(parameter: ElementTree.Element) -> list[str]:
-    """Roff for an option: its forms, what it does, choices, default, old name."""
-    heads = []
-    for part in form_of(parameter).split(", "):
-        switch, equals, argument = part.partition("=")
-        value = f"=\\fI{literal(argument)}\\fR" if equals else ""
-        heads.append(f"\\fB{literal(switch)}\\fR{value}")
-    lines = [".TP", ", ".join(heads), prose(parameter.findtext("shortdesc", "")) + "."]
+    """Roff for an option: as a cluster writes it, its other forms, what it does, choices, default."""
+    switches, _, argument = form_of(parameter).partition("=")
+    name, old = parameter.attrib["name"], parameter.get("obsoletes")
+    others = ", ".join(f"\\fB{literal(switch)}\\fR" for switch in switches.split(", "))
+    also = f"also \\fB{literal(old)}\\fR; " if old else ""
+    value = literal(argument or "[true/false]")
+    head = f"\\fB{literal(name)}\\fR=\\fI{value}\\fR ({also}{others})"
+    if name in ("help", "version"):  # for a person only
+        head = others
+    lines = [".TP", head, prose(parameter.findtext("shortdesc", "")) + "."]
     for content in parameter.iter("content"):
         choices = [option.attrib["value"] for option in content]
         if choices:
@@ -131,8 +134,7 @@ def option_lines(parameter: ElementTree.Element) -> list[str]:
         if default is not None:
             shown = default if default.isalnum() else f'"{default}"'
             lines.append(f"Default: {literal(shown)}.")
-    old = parameter.get("obsoletes")
-    return [*lines, f"Old name: \\fB{literal(old)}\\fR."] if old else lines
+    return lines
 
 
 def options_lines(metadata: ElementTree.Element) -> list[str]:

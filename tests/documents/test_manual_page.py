@@ -15,9 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from man import build
+from tests.documents import documents
 from tests.harness import REPOSITORY, Agent, need
 
 PAGE = REPOSITORY / "man" / "fence_ovh.8"
+
+OF_OTHERS = {"agent", "name", "nodeid", "node", "interval", "timeout"} | {
+    f"application_{each}" for each in ("key", "secret")
+}
+"""Names in the examples that are no options of the agent."""
 
 METADATA = """
 <resource-agent name="fence_toy" shortdesc="Fence &lt;agent&gt; for &quot;toys&quot; &amp; 'such'" >
@@ -134,6 +140,22 @@ def test_every_action_is_on_it(our_agent: Agent) -> None:
     assert {action.attrib["name"] for action in metadata.iter("action")} <= set(terms)
 
 
+def test_options_are_named_as_the_examples_write_them() -> None:
+    """Also those of the README: who copies one finds every name of it on the page."""
+    page = PAGE.read_text("utf-8").partition('.SH "OPTIONS"')[2].partition(".SH ")[0]
+    heads = "\n".join(line for line in page.splitlines() if line.startswith("\\fB"))
+    named = set(re.findall(r"\\fB(\w+)\\fR=|also \\fB(\w+)\\fR", heads))
+    blocks = build.sections_of(build.SECTIONS.read_text("utf-8"))["EXAMPLES"]
+    written = "\n".join(line for block in blocks for line in block.indented)
+    readme = REPOSITORY / "README.md"
+    for section in ("First steps", "In a cluster"):
+        written += "\n".join(documents.blocks(readme, section))
+    given = set(re.findall(r"(?<![-\w])([a-z]\w+)=(?!=)", written))
+    given = {name for name in given if not name.startswith("pcmk_")} - OF_OTHERS
+    assert {"consumer_key", "login", "username", "passwd_script", "plug"} <= given
+    assert given - {name for pair in named for name in pair} == set()
+
+
 def test_the_examples_of_the_help_are_on_it(our_agent: Agent) -> None:
     examples = our_agent.run(None, "-h").stdout.partition("\nExamples:\n")[2].splitlines()
     commands = [line[7:] for line in examples if line.startswith(" " * 7)]
@@ -161,10 +183,11 @@ def test_everything_is_shown_literally(toy_page: str) -> None:
 
 def test_each_option_once_where_its_first_name_stands(toy_page: str) -> None:
     lines = shown(toy_page)
-    plug, kind = lines.index("-n, --plug=[id]"), lines.index("-k, --kind=[kind]")
+    head = "plug=[id] (also name; -n, --plug)"
+    plug, kind = lines.index(head), lines.index("kind=[kind] (-k, --kind)")
     assert plug < kind
-    assert lines.count("-n, --plug=[id]") == 1
-    assert re.match(r'Plug\. +Default: ","\. +Old name: name\.', lines[plug + 1])
+    assert sum("--plug" in line for line in lines) == 1
+    assert re.match(r'Plug\. +Default: ","\.', lines[plug + 1])
     assert "Choices: Alpha, b-c." in lines[kind + 1]
     assert "Default: Alpha." in lines[kind + 1]
 
