@@ -10,7 +10,10 @@ import sys
 
 import pytest
 
+from tests.documents import documents
 from tests.harness import REPOSITORY
+
+PAGE = REPOSITORY / "CONTRIBUTING.md"
 
 SKIPPED = """\
 import pytest
@@ -26,6 +29,45 @@ def test_of_the_door():
 def test_that_runs():
     pass
 """
+
+
+def rows(heading: str) -> list[str]:
+    """The first cells of a section's table."""
+    lines = documents.section(PAGE, heading).splitlines()
+    return [line.split(" | ")[0] for line in lines if line.startswith("| `")]
+
+
+def test_the_map_names_what_there_is() -> None:
+    text = documents.section(PAGE, "The map")
+    named = {name.rstrip("/") for row in rows("The map") for name in re.findall("`(.+?)`", row)}
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
+    done = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("no repository: nothing says which folders are part of it")
+    files = [pathlib.PurePath(line) for line in done.stdout.splitlines()]
+    tests = {f"tests/{file.parts[1]}" for file in files if file.match("tests/*/*")}
+    folders = tests | {file.parts[0] for file in files if len(file.parts) > 1} - {"tests"}
+    assert [folder for folder in folders if f"`{folder}/`" not in text] == []
+
+
+def test_the_map_has_every_section_of_the_agent() -> None:
+    sections = re.findall(r"^# (\d+)\. ", (REPOSITORY / "fence_ovh").read_text("utf-8"), re.M)
+    named: list[int] = []
+    for row in rows("The map"):
+        if row.startswith("| `fence_ovh` "):
+            numbers = [int(number) for number in re.findall(r"\d+", row)]
+            named += range(numbers[0], numbers[-1] + 1) if " to " in row else numbers
+    assert named == [int(number) for number in sections]
+
+
+def test_every_command_is_there_and_has_a_time() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    lines = documents.section(PAGE, "What to run").splitlines()
+    found = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `make ")]
+    assert len(found) > 8
+    for command, _, time in found:
+        assert re.search(rf"^{command.strip('`')[5:]}:", makefile, re.M), command
+        assert re.search("second|minute|hour", time), command
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
