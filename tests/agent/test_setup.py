@@ -147,6 +147,9 @@ class TestConfiguration:
             assert word in command.split()
         assert f"pcmk_host_map='NODE1:{SERVER};NODE2:{OTHER_SERVER}'" in command
         assert "pcmk_delay_base='NODE1:0s;NODE2:60s'" in command
+        assert "\n  pcs cluster disable --all\n" in printed, (
+            "or a node ends when it is back too early"
+        )
 
     def test_one_node_needs_no_delay(self, our_agent: Agent) -> None:
         printed = our_agent.run(None, "-o", "authorize", "-n", SERVER).stdout

@@ -59,6 +59,33 @@ def test_it_does_not_grow() -> None:
     assert len(README.read_text("utf-8").split()) < 2_900
 
 
+def test_first_steps(tmp_path: pathlib.Path) -> None:
+    """The look, then the same line with other actions, as the steps say."""
+    (line,) = (each for each in documents.blocks(README, "First steps") if "monitor" in each)
+    ovh, secret = RestBackend(), tmp_path / "secret"
+    keys = ovh.keys()
+    secret.write_text(f"{keys['passwd']}\n")
+    for shown, here in {
+        "APPLICATION_KEY": keys["login"],
+        "CONSUMER_KEY": keys["consumer_key"],
+        "/etc/fence_ovh.secret": str(secret),
+        "plug=ns1001.ip-203-0-113.eu": f"plug={harness.OTHER_SERVER} api_url={keys['api_url']}",
+        "fence_ovh;": f"'{sys.executable}' '{harness.AGENT}';",
+    }.items():
+        assert shown in line
+        line = line.replace(shown, here)
+    with ovh.simulator:
+        for action, output in {
+            "monitor": "0\n",
+            "off": "Success: Powered OFF\n0\n",
+            "on": "Success: Powered ON\n0\n",
+        }.items():
+            command = ["sh", "-c", line.replace("action=monitor", f"action={action}")]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            assert (done.stdout, done.stderr) == (output, "")
+        assert ovh.cuts(harness.OTHER_SERVER) == ["rescue12-customer", "hd"]
+
+
 def test_by_hand(tmp_path: pathlib.Path) -> None:
     """The simulator in one terminal, the agent in another."""
     start, commands = (
