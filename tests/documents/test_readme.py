@@ -42,9 +42,19 @@ WAYS = {
 }
 """Where each way puts the agent."""
 
+RPM = "make rpm"
+
+# Names are packages that are there; files are rpm's work. It knows of none of Debian's packages.
+DNF = """\
+#!/bin/sh
+for each; do
+    case $each in ./*) rpm --install --nodeps "$each" ;; esac
+done
+"""
+
 
 def test_every_block_is_known() -> None:
-    assert [block for block in blocks() if sum(way in block for way in WAYS) != 1] == []
+    assert [block for block in blocks() if sum(way in block for way in (*WAYS, RPM)) != 1] == []
 
 
 def test_the_installation_is_in_sight() -> None:
@@ -143,6 +153,19 @@ def test_install(
     assert machine.run(program, "-V").strip() == RELEASE_VERSION
     for backend in harness.BACKENDS:
         monitor(Agent(machine.inside(program)), backend())
+
+
+def test_install_with_dnf(
+    machine: ThrowAwayRoot, wheels: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    need("rpm", "rpmbuild")
+    dnf = machine.path("/usr/local/bin/dnf")
+    dnf.write_text(DNF)
+    dnf.chmod(0o755)
+    do(machine, next(block for block in blocks() if RPM in block), tmp_path, wheels)
+    assert "fence-ovh" in machine.run("rpm", "--query", "--all")
+    assert machine.run("fence_ovh", "-V").strip() == RELEASE_VERSION
+    monitor(Agent(machine.inside("/usr/sbin/fence_ovh")), RestBackend())
 
 
 def test_rest_needs_nothing_but_python(machine: ThrowAwayRoot, deb: pathlib.Path) -> None:
