@@ -35,7 +35,7 @@ def hurried(agent: Agent, folder: pathlib.Path, **more: float) -> Agent:
     module = module_of(script)
     text = module.read_text("utf-8")
     for name, number in {**SECONDS, **OFTEN, **more}.items():
-        text, found = re.subn(rf"(?m)^( *){name} = [1-9][\d.]*$", rf"\g<1>{name} = {number}", text)
+        text, found = re.subn(rf"(?m)^( *{name} =) [1-9][\d.]*(?=$|  #)", rf"\g<1> {number}", text)
         assert found == 1, name
     has_library = module.with_name("fencing.py").exists()
     return Agent([*python, lay_out(folder / "hurried", text, has_library)], agent.env)

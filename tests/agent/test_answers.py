@@ -63,6 +63,11 @@ def api(**options: str) -> Any:
     return make
 
 
+def reboot_of(answers: dict[str, tuple[int, str]]) -> Any:
+    """The hard reboot that these documents describe."""
+    return agent.RestReboot(api()(answers), NAME, 563254948)
+
+
 def server(file: str, boot: str = "boot_disk", status: int = 200) -> Any:
     """The server that these documents describe."""
     number = {"server": 1, "server_in_rescue": 230242, "server_switched_off": 95083}.get(file, 0)
@@ -131,20 +136,18 @@ def test_kind_of_netboot(file: str, kind: str) -> None:
     ],
 )
 def test_state_of_a_hard_reboot(file: str, state: str) -> None:
-    reboot = api()({"/task/563254948": (200, file)}).known_reboot(NAME, 563254948)
+    reboot = reboot_of({"/task/563254948": (200, file)})
     assert reboot.state() == state
 
 
 @pytest.mark.parametrize("status", [404, 500])
 def test_an_unknown_task_proves_nothing(status: int) -> None:
-    reboot = api()({"/task/563254948": (status, "error_no_such_boot")}).known_reboot(
-        NAME, 563254948
-    )
+    reboot = reboot_of({"/task/563254948": (status, "error_no_such_boot")})
     assert reboot.state() == "unknown"
 
 
 def test_a_task_of_another_kind_is_no_answer() -> None:
-    reboot = api()({"/task/563254948": (200, "task_of_another_kind")}).known_reboot(NAME, 563254948)
+    reboot = reboot_of({"/task/563254948": (200, "task_of_another_kind")})
     with pytest.raises(agent.Fault, match="is no hard reboot"):
         reboot.state()
 

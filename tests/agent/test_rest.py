@@ -1468,6 +1468,17 @@ class TestPages:
         assert not [each for each in exchanges if "x-pagination-mode" in each.headers]
         assert "/dedicated/server" not in [each.target for each in exchanges]
 
+    @pytest.mark.parametrize("odd", [[], {}, "1", -1])
+    def test_an_odd_object_hides_no_other(
+        self, our_agent: Agent, ovh: RestBackend, odd: object
+    ) -> None:
+        page = [{"name": SERVER, "bootId": odd}, {"name": OTHER_SERVER, "bootId": 1}]
+        answer_once(ovh, "GET /dedicated/server", Response(200, {}, json.dumps(page).encode()))
+        result = our_agent.run(ovh.options("list-status"))
+        assert result.status == 0, result.stderr
+        rows = [line.split(",") for line in result.stdout.lower().splitlines()]
+        assert [(row[0], row[-1]) for row in rows] == [(SERVER, "unknown"), (OTHER_SERVER, "on")]
+
     def test_a_broken_page_is_fetched_again(self, our_agent: Agent, ovh: RestBackend) -> None:
         operation = "GET /dedicated/server"
         taken = answer_once(ovh, operation, Response(502, {}, b"<html>"))

@@ -1620,6 +1620,15 @@ class TestTries:
         assert len([at for at in tries if at < 10]) == 3
         assert 14 <= tries[3] < 17, "what still fails is left to the next step"
 
+    @every
+    def test_a_refusal_among_them_does_not_let_them_begin_anew(self, kind: type[World]) -> None:
+        stage = Stage(kind, OFF, stonith_status_sleep="15")
+        stage.at("offered", nth(2), stage.denied)
+        stage.at("offered", between(0, 10), stage.bad_gateway)
+        stage.run()
+        assert_cut(stage)
+        assert len([at for at in stage.times("offered") if at < 10]) == 4, "once more: a new login"
+
     @pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
     def test_are_made_also_where_ovh_says_no_in_passing(self, status: int) -> None:
         stage = Stage(RestWorld, OFF)
