@@ -1424,6 +1424,15 @@ class TestWhatIsLeft:
 class TestRefusals:
     """A no in OVH's own words may pass; off, on and reboot believe it after a minute."""
 
+    def test_of_a_login_that_is_not_found_is_one_of_a_login(self) -> None:
+        """Accounts lock: the next login comes after a pause, whatever the words of the refusal."""
+        stage = Stage(OAuth2World, OFF, stonith_status_sleep="5")
+        no = stage.refused("This service does not exist", "Client::NotFound", 404)
+        stage.at("login", between(0, 18), no)
+        stage.run()
+        assert_cut(stage)
+        assert len(stage.times("login")) == 2
+
     @every
     @pytest.mark.parametrize("step", ["offered", "set", "read", "reboot"])
     def test_that_lasts_is_believed(self, kind: type[World], step: str) -> None:

@@ -130,6 +130,15 @@ FOUND: dict[str, tuple[type[World], Schedule]] = {
         World,
         Schedule(outages=((0, 45, "401"),), poll=3),
     ),
+    # Words about something unknown, in the answer to a login, led to a login at each step.
+    "the_login_is_not_found": (
+        OAuth2World,
+        Schedule(outages=((0, 18, "404"),), poll=5),
+    ),
+    "the_login_is_not_found_by_soap": (
+        World,
+        Schedule(outages=((0, 17, "404"),), poll=5),
+    ),
 }
 
 
