@@ -730,6 +730,13 @@ class TestPowerOff:
         assert ovh.cuts() == ["poweroff"]
         assert ovh.cuts(OTHER_SERVER) == []
 
+    def test_off_on_every_library(self, agent: Agent, ovh: RestBackend) -> None:
+        """The distribution's makes capitals of what off_mode has."""
+        result = agent.run(ovh.options("off", off_mode="power"))
+        assert result.status == 0, result.stderr
+        assert ovh.cuts() == ["poweroff"]
+        assert ovh.state()["servers"][SERVER]["power"] == "off"
+
     def test_off_fails_when_the_power_stays_on(self, our_agent: Agent, ovh: RestBackend) -> None:
         ovh.data_centre.timing = dataclasses.replace(harness.FAST, power_off_delay=FOR_EVER)
         result = our_agent.run(ovh.options("off", off_mode="power", power_timeout=6))

@@ -186,6 +186,16 @@ class TestAllWell:
         assert_in_rescue(ovh)
         assert len(words_of_machine(result)) == 1
 
+    def test_what_is_no_utf_8_hides_nothing(
+        self, agent: Agent, ovh: RestBackend, key: Key, tmp_path: pathlib.Path
+    ) -> None:
+        if agent.command[0] == harness.DEBIAN_PYTHON and harness.missing_for_debian("pexpect"):
+            pytest.skip(str(harness.missing_for_debian("pexpect")))
+        says = r"printf 'D\351marr\351\n%s\n0.10 0.10\n' " + IN_RESCUE
+        more = {"stonith_status_sleep": 1, "power_timeout": 20}
+        result = Fence(agent, ovh, key).run("off", Ssh(tmp_path, says), **more)
+        assert result.status == 0, result.stderr
+
     def test_each_of_several_is_asked_itself(
         self, fence: Fence, ovh: RestBackend, machines: Machines
     ) -> None:
@@ -631,6 +641,21 @@ class TestKey:
     def test_a_folder(self, fence: Fence, tmp_path: pathlib.Path) -> None:
         assert "must be a file" in self.refused(fence, "off", rescue_ssh_key=tmp_path)
 
+    def test_a_file_that_is_missing_on_every_library(
+        self, agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path
+    ) -> None:
+        result = agent.run(ovh.options("off", rescue_ssh_key=tmp_path / "none"))
+        assert result.status == 1
+        assert f"{tmp_path / 'none'} must be a file that nobody else can read" in result.stderr
+        assert ovh.calls() == []
+
+    @pytest.mark.parametrize("action", ["on", "status", "list"])
+    def test_a_file_that_is_missing_stops_nothing_that_uses_none(
+        self, agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path, action: str
+    ) -> None:
+        result = agent.run(ovh.options(action, rescue_ssh_key=tmp_path / "none"))
+        assert result.status == 0, result.stderr
+
     @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
     def test_others_can_read_it(self, fence: Fence, mode: int) -> None:
         """ssh does not use it then."""
@@ -744,6 +769,16 @@ class TestMonitor:
         assert result.status == 1
         assert f"{fence.key.path}.pub" in result.stderr
         assert change_nothing(ovh)
+
+    @pytest.mark.parametrize("mode", [0o666, 0o622, 0o620])
+    def test_a_public_half_that_others_can_write_is_not_used(
+        self, fence: Fence, ovh: RestBackend, machines: Machines, tmp_path: pathlib.Path, mode: int
+    ) -> None:
+        public = pathlib.Path(f"{fence.key.path}.pub")
+        public.write_text(make_key(tmp_path / "other"))
+        public.chmod(mode)
+        fence.run("off", machines, power_timeout=6)  # in vain: ssh itself uses what is there
+        assert key_at_ovh(ovh).split()[:2] == fence.key.public.split()[:2]
 
     def test_no_address(self, fence: Fence, ovh: RestBackend, machines: Machines) -> None:
         ovh.data_centre.servers[SERVER].address = "none"

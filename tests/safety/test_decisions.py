@@ -48,6 +48,7 @@ from tests.simulator import (
     WINDOWS_RESCUE,
     WINPE,
     Netboot,
+    Proceed,
     Response,
     Timing,
 )
@@ -737,7 +738,12 @@ class TestTask:
         )
         assert stage.run().status == 1
         assert stage.duration() < 210
-        assert len(stage.reboots()) <= 200 / 9, "OVH is left in peace between two of them"
+        assert len(stage.reboots()) <= 5, "each pause is longer than the one before"
+
+    def test_that_ovh_always_gives_up_after_the_cut_is_asked_for_a_few_times(self) -> None:
+        stage = Stage(RestWorld, changed(OFF, outcome="ovhError", cut_delay=0))
+        stage.run()
+        assert 4 <= len(stage.reboots()) <= 8
 
     @pytest.mark.parametrize("status", ["", "finished", "DONE"])
     def test_of_an_unknown_status_is_not_over(self, status: str) -> None:
@@ -1168,6 +1174,28 @@ class TestMachine:
         assert len(stage.reboots()) == 1
         without = Stage(RestWorld, changed(odd, witness=False))
         assert without.run().status == 0, "docs/safety.md says so"
+
+    @pytest.mark.parametrize("takes", [0.2, 6.0], ids=["fast", "slow"])
+    def test_that_boots_before_the_request_is_answered_is_not_cut_again(self, takes: float) -> None:
+        """OVH's answer takes 15 s, the boot less, and ssh its time."""
+        stage = Stage(RestWorld, changed(OFF, witness=True, cut_delay=5, boot_delay=7))
+
+        def late(proceed: Proceed) -> Response:
+            response = proceed()
+            stage.world.clock.sleep(15)
+            return response
+
+        ask = stage.world.ask_machine
+
+        def slowly(key: str, address: str, seconds: float) -> str:
+            stage.world.clock.sleep(takes)
+            return ask(key, address, seconds)
+
+        stage.at("reboot", always, late)
+        stage.world.ask_machine = slowly  # type: ignore[method-assign]
+        stage.run()
+        assert_cut(stage)
+        assert stage.booted() == ["rescue"]
 
     def test_that_says_nothing_is_not_in_rescue(self) -> None:
         silent = changed(OFF, witness=True, machine="silent")
