@@ -341,8 +341,9 @@ def copy_to(folder: pathlib.Path) -> pathlib.Path:
     """Copy what the tests need there."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(REPOSITORY / "tests", folder / "tests", ignore=ignored)
-    for name in ("fence_ovh", "fencing.py", "pyproject.toml"):
-        shutil.copy(REPOSITORY / name, folder)
+    (folder / "packaging").mkdir()
+    for name in ("fence_ovh", "fencing.py", "pyproject.toml", "packaging/launcher"):
+        shutil.copy(REPOSITORY / name, folder / name)
     return folder
 
 
