@@ -19,13 +19,14 @@ DIVERTED = $(sbindir)/fence_ovh $(mandir)/man8/fence_ovh.8.gz
 # Where a package's files of those names go: nobody looks for agents there.
 DISTRIB = $(datadir)/fence-ovh/distrib
 
-.PHONY: help demo check check-cluster check-debian check-pythons soak mutants lint bench plot man sdist deb rpm upstream install uninstall not-packaged clean
+.PHONY: help demo check check-packages check-cluster check-debian check-pythons soak mutants lint bench plot man sdist deb rpm upstream install uninstall not-packaged clean
 
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo           cut off a simulated server and start it again, step by step"
-	@echo "make check          all tests"
+	@echo "make check          all tests of the agent and its pages"
+	@echo "make check-packages installs it in every way, and takes it away again; root, or most is skipped"
 	@echo "make check-pythons  the quick ones on every other Python 3.9 to 3.14 in the path"
 	@echo "make check-cluster  fence the nodes of a real Pacemaker cluster; root, 11 minutes"
 	@echo "make check-debian   install, fence and remove it on the other Debian release, 12 or 13; root, debootstrap"
@@ -63,7 +64,13 @@ demo: $(VENV)/demo
 
 # Most tests wait for a simulated reboot: more of them than cores run at once.
 check: $(VENV)/test
-	$(IN_VENV) -m pytest -n 14 --dist worksteal tests
+	@# Compiled once, not by each of the workers.
+	@env -u PYTHONDONTWRITEBYTECODE $(IN_VENV) -m pytest --collect-only -qq tests >/dev/null
+	env -u PYTHONDONTWRITEBYTECODE $(IN_VENV) -m pytest -n 20 --dist worksteal \
+		--ignore tests/packaging tests
+
+check-packages: $(VENV)/test
+	$(IN_VENV) -m pytest -n 4 --dist worksteal tests/packaging
 
 # What shows a Python that is too old or too new, in about a minute each.
 QUICK = tests/library tests/agent/test_agent.py tests/documents/test_documents.py \

@@ -87,15 +87,15 @@ def our_agent() -> harness.Agent:
 
 
 @pytest.fixture
-def hurried_agent(agent: harness.Agent, tmp_path: pathlib.Path) -> harness.Agent:
+def hurried_agent(agent: harness.Agent) -> harness.Agent:
     """Each of the three, with its long waits cut short."""
-    return hurried(agent, tmp_path)
+    return hurried(agent)
 
 
 @pytest.fixture
-def our_hurried_agent(our_agent: harness.Agent, tmp_path: pathlib.Path) -> harness.Agent:
+def our_hurried_agent(our_agent: harness.Agent) -> harness.Agent:
     """The agent with our library only, with its long waits cut short."""
-    return hurried(our_agent, tmp_path)
+    return hurried(our_agent)
 
 
 @pytest.fixture

@@ -152,29 +152,30 @@ def module_of(launcher: str) -> pathlib.Path:
 
 
 @functools.cache
-def _laid_out(with_library: bool) -> str:
-    """The agent of this repository, installed for this process alone."""
+def laid_out(text: str, with_library: bool) -> str:
+    """The launcher of an agent that is installed for this process alone, once for all tests."""
     folder = tempfile.mkdtemp(prefix="fence_ovh-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.chmod(folder, 0o755)  # other users run it, too
-    return lay_out(pathlib.Path(folder), AGENT.read_text("utf-8"), with_library)
+    return lay_out(pathlib.Path(folder), text, with_library)
 
 
 def agent_with_our_library() -> Agent:
     """The agent of this repository, run by the Python that runs the tests."""
-    return Agent([sys.executable, "-IS", _laid_out(with_library=True)])
+    return Agent([sys.executable, "-IS", laid_out(AGENT.read_text("utf-8"), True)])
 
 
 def agent_of_debian() -> Agent:
     """The same on Debian's Python."""
-    return Agent([DEBIAN_PYTHON, "-IS", _laid_out(with_library=True)])
+    return Agent([DEBIAN_PYTHON, "-IS", laid_out(AGENT.read_text("utf-8"), True)])
 
 
 def agent_on_distribution_library() -> Agent:
     """The same with no library of ours in sight, so that it takes the distribution's."""
-    return Agent([DEBIAN_PYTHON, "-IS", _laid_out(with_library=False)])
+    return Agent([DEBIAN_PYTHON, "-IS", laid_out(AGENT.read_text("utf-8"), False)])
 
 
+@functools.cache
 def missing_for_debian(module: str) -> str | None:
     """Why the agent cannot run on Debian's Python with that module; None if it can."""
     command = [DEBIAN_PYTHON, "-c", f"import {module}"]
@@ -294,6 +295,7 @@ def in_namespace(
     return ["unshare", *kinds, "sh", "-c", script, "sh", *command]
 
 
+@functools.cache
 def why_no_namespace() -> str | None:
     """Why there is no mount namespace to be had; None if there is."""
     if os.geteuid() != 0:

@@ -6,10 +6,9 @@ Some rules take a minute, which no test has. The real numbers are tested on a vi
 
 from __future__ import annotations
 
-import pathlib
 import re
 
-from tests.harness import Agent, lay_out, module_of
+from tests.harness import Agent, laid_out, module_of
 
 SECONDS = {
     "SILENCE": 3.0,
@@ -26,8 +25,8 @@ OFTEN = {"FAIR": 600.0}
 """Requests a minute."""
 
 
-def hurried(agent: Agent, folder: pathlib.Path, **more: float) -> Agent:
-    """The same agent, from a copy in that folder, on the same library.
+def hurried(agent: Agent, **more: float) -> Agent:
+    """The same agent, from a copy, on the same library.
 
     :param more: further numbers for it, by their names.
     """
@@ -38,4 +37,4 @@ def hurried(agent: Agent, folder: pathlib.Path, **more: float) -> Agent:
         text, found = re.subn(rf"(?m)^( *{name} =) [1-9][\d.]*(?=$|  #)", rf"\g<1> {number}", text)
         assert found == 1, name
     has_library = module.with_name("fencing.py").exists()
-    return Agent([*python, lay_out(folder / "hurried", text, has_library)], agent.env)
+    return Agent([*python, laid_out(text, has_library)], agent.env)

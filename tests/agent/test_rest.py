@@ -96,9 +96,9 @@ class CheckedAgent(Agent):
 
 
 @pytest.fixture
-def our_agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
+def our_agent() -> Agent:
     """The agent with our library, with its long waits cut short."""
-    agent = hurried(harness.agent_with_our_library(), tmp_path_factory.mktemp("agent"))
+    agent = hurried(harness.agent_with_our_library())
     return CheckedAgent(agent.command)
 
 

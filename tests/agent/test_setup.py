@@ -199,8 +199,8 @@ class TestKey:
             yield backend
 
     @pytest.fixture
-    def agent(self, our_agent: Agent, tmp_path: Any) -> Agent:
-        return hurried(our_agent, tmp_path)
+    def agent(self, our_agent: Agent) -> Agent:
+        return hurried(our_agent)
 
     def options(self, ovh: RestBackend, action: str, *dropped: str, **more: Any) -> dict[str, Any]:
         options = ovh.options(action, **{"consumer_key": KEY, "plug": BOTH, **more})
@@ -296,12 +296,12 @@ class TestPolicy:
         policy = json.loads(our_agent.run(None, *words).stdout)
         assert policy["resources"][0]["urn"].endswith(f":{SERVER}")
 
-    def test_its_actions_suffice(self, our_agent: Agent, tmp_path: Any) -> None:
+    def test_its_actions_suffice(self, our_agent: Agent) -> None:
         policy = json.loads(our_agent.run(None, "-o", "iam-policy", "-n", SERVER).stdout)
         granted = [each["action"] for each in policy["permissions"]["allow"]]
         ovh = OAuth2Backend()
         ovh.front_end.credentials.service_accounts[CLIENT_ID].grants = {SERVER: granted}
-        agent = hurried(harness.agent_with_our_library(), tmp_path)
+        agent = hurried(harness.agent_with_our_library())
         with ovh.simulator:
             for plug, status in ((SERVER, 0), (OTHER_SERVER, 1)):
                 assert agent.run(ovh.options("monitor", plug=plug)).status == status

@@ -105,11 +105,10 @@ def fence(
     our_agent: Agent,
     ovh: RestBackend,
     key: Key,
-    tmp_path_factory: pytest.TempPathFactory,
 ) -> Fence:
     """The agent with our library, with its long waits cut short; those, too, that a test names."""
     more = getattr(request, "param", {})
-    return Fence(hurried(our_agent, tmp_path_factory.mktemp("agent"), **more), ovh, key)
+    return Fence(hurried(our_agent, **more), ovh, key)
 
 
 impatient = pytest.mark.parametrize("fence", [{"WORD_LIMIT": 1.5}], indirect=True, ids=["hasty"])
