@@ -55,6 +55,9 @@ login_timeout and shell_timeout together."""
 AFTER_DEADLINE = 5.0 + 2.0
 """What a last look, and closing the session, may add; and `poll`, as the library looks no oftener."""
 
+LAST_WORD = 5.0
+"""What a last question to the machine itself may add."""
+
 LOOK_EVERY = 15.0
 NEW_NETBOOT = 30.0
 """Seconds: between two looks at the netboot; and for which a netboot that differs from what was
@@ -107,6 +110,7 @@ def ends_late(world: World) -> bool:
     """Whether it went on for too long."""
     times, more = LIMITS[world.schedule.action]
     limit = times * world.schedule.power_timeout + more + world.schedule.poll + AFTER_DEADLINE
+    limit += LAST_WORD if world.schedule.witness else 0.0
     return world.ended > world.begun + limit
 
 
