@@ -105,7 +105,8 @@ lint: $(VENV)/lint
 # In two processes; 100,000 schedules for each API take hours, and go on where they ended.
 soak: $(VENV)/test
 	$(IN_VENV) -m tests.safety.soak --api soap --state soak-soap.txt & \
-	$(IN_VENV) -m tests.safety.soak --api rest --api oauth2 --state soak-rest.txt; status=$$?; \
+	$(IN_VENV) -m tests.safety.soak --api rest --api oauth2 --state soak-rest.txt && \
+		$(IN_VENV) -m tests.safety.soak --witness --api rest --state soak-rest.txt; status=$$?; \
 	wait $$! && exit $$status
 
 mutants: $(VENV)/test

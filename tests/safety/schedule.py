@@ -183,12 +183,23 @@ def draw(api: str, seed: int) -> Schedule:
     fields["power_timeout"] = chance.choice([900, 900, 900, 2400])
     fields["luck"] = seed
     if api != "soap" and fields["action"] in ("off", "onoff") and chance.random() < 0.25:
-        fields["witness"] = True
-        fields["machine"] = chance.choice(
-            ["", "", "", "silent", "odd", "junk", "no key", "takes the key"]
-        )
-        fields["netboot_ignored"] = chance.random() < 0.2
+        fields.update(_drawn_witness(chance))
     return Schedule(**fields)
+
+
+def draw_witness(api: str, seed: int) -> Schedule:
+    """The same, always with the machine's own word (REST)."""
+    chance = random.Random(f"witness {api} {seed}")
+    action = chance.choice(["off", "off", "onoff"])
+    fields = {**_drawn_witness(chance), "action": action, "off_mode": "rescue"}
+    return dataclasses.replace(draw(api, seed), **fields)
+
+
+def _drawn_witness(chance: random.Random) -> dict[str, Any]:
+    """The machine itself is asked, and may be odd."""
+    machines = ["", "", "", "silent", "odd", "junk", "no key", "takes the key"]
+    fields = {"witness": True, "machine": chance.choice(machines)}
+    return {**fields, "netboot_ignored": chance.random() < 0.2}
 
 
 def _drawn_faults(chance: random.Random) -> dict[str, Any]:

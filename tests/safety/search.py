@@ -36,6 +36,7 @@ def try_race(api: str, data: Any) -> tuple[list[str], list[str]]:
 Try = Callable[[str, Any], tuple[list[str], list[str]]]
 KINDS: dict[str, tuple[Callable[[str, int], Any], Try]] = {
     "schedule": (schedule.draw, try_schedule),
+    "witness": (schedule.draw_witness, try_schedule),
     "race": (race.draw, try_race),
 }
 
