@@ -172,6 +172,8 @@ MUTANTS = mutants(
     ("machine: an old system is cut again at once", "TestMachine::test_that_was_not_cut_is_cut_again", "BOOT_LAG = 300.0", "BOOT_LAG = 0.0"),
     ("machine: what booted its disk is cut again", "TestMachine::test_that_booted_its_disk_is_not_in_rescue", "            if uptime >= since and begun", "            if begun"),
     ("machine: the time since over is not noted", "TestMachine::test_that_was_not_cut_is_cut_again", "            self._over_at = self._now()\n", ""),
+    ("machine: a refusal that passes costs the key", "TestMachine::test_a_refusal_that_passes_costs_no_key", "now - self._refused_at < LATE:", "False:"),
+    ("machine: a refusal that lasts stops the cut", "TestMachine::test_a_refusal_that_lasts_is_one_of_the_key", "now - self._refused_at < LATE:", "True:"),
     ("machine: the key is not sent", "TestMachine::test_is_believed", "{\"rescueSshKey\": self.public_key, \"rescueMail\"", "{\"rescueSshKey\": \"\", \"rescueMail\""),
     ("machine: a key that is refused stops a fencing", "TestMachine::test_key_that_ovh_refuses_stops_no_cut", "                if error.status != 400:", "                if True:"),
     ("machine: any refusal leaves the key out", "TestMachine::test_key_is_not_left_out_for_another_refusal", "                if error.status != 400:", "                if False:"),

@@ -1211,6 +1211,30 @@ class TestMachine:
         assert_cut(stage)
         assert stage.booted() == ["rescue"]
 
+    def test_a_refusal_that_passes_costs_no_key(self) -> None:
+        stage = Stage(RestWorld, changed(OFF, witness=True))
+        locked = stage.refused("The server is locked, try again", "Client::BadRequest", 400)
+        stage.at("set", between(0, 20), locked)
+        stage.run()
+        assert_cut(stage)
+        assert stage.server.rescue_ssh_key == PUBLIC_KEY
+
+    def test_a_refusal_that_lasts_is_one_of_the_key(self) -> None:
+        """Without the words to tell, the netboot alone is set after half a minute."""
+        stage = Stage(RestWorld, changed(OFF, witness=True), power_timeout="100")
+        stage.server.refuses_key = True
+        no = stage.refused("Bad request", "Client::BadRequest", 400)
+
+        def in_other_words(proceed: Proceed) -> Response:
+            response = proceed()
+            return no(proceed) if response.status == 400 else response
+
+        stage.at("set", always, in_other_words)
+        assert stage.run().status == 1
+        assert stage.booted() == ["rescue"]
+        assert stage.said("rescueSshKey may be the reason: going on without it")
+        assert 30 <= stage.times("reboot")[0] < 40
+
     def test_that_says_nothing_is_not_in_rescue(self) -> None:
         silent = changed(OFF, witness=True, machine="silent")
         stage = Stage(RestWorld, silent, power_timeout="100")
