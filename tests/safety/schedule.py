@@ -159,6 +159,10 @@ QUIET = {"faults": (), "outages": (), "rate": 0, "alternating": "", "latency": 0
 """What is added to some schedules, to leave only what they are about."""
 
 
+LEAST_BOOT = 5
+"""Seconds: no machine runs a system sooner. One that did would be up for as long as we wait."""
+
+
 def draw(api: str, seed: int) -> Schedule:
     """The schedule of that seed for an API: soap, rest or oauth2."""
     chance = random.Random(f"{api} {seed}")
@@ -184,6 +188,7 @@ def draw(api: str, seed: int) -> Schedule:
     fields["luck"] = seed
     if api != "soap" and fields["action"] in ("off", "onoff") and chance.random() < 0.25:
         fields.update(_drawn_witness(chance))
+        fields["boot_delay"] = max(LEAST_BOOT, fields.get("boot_delay", 0))
     return Schedule(**fields)
 
 
@@ -192,7 +197,8 @@ def draw_witness(api: str, seed: int) -> Schedule:
     chance = random.Random(f"witness {api} {seed}")
     action = chance.choice(["off", "off", "onoff"])
     fields = {**_drawn_witness(chance), "action": action, "off_mode": "rescue"}
-    return dataclasses.replace(draw(api, seed), **fields)
+    drawn = draw(api, seed)
+    return dataclasses.replace(drawn, boot_delay=max(LEAST_BOOT, drawn.boot_delay), **fields)
 
 
 def _drawn_witness(chance: random.Random) -> dict[str, Any]:
