@@ -757,7 +757,14 @@ class TestTask:
     def test_that_ovh_always_gives_up_after_the_cut_is_asked_for_a_few_times(self) -> None:
         stage = Stage(RestWorld, changed(OFF, outcome="ovhError", cut_delay=0))
         stage.run()
-        assert 4 <= len(stage.reboots()) <= 8
+        assert 4 <= len(stage.reboots()) <= 11
+
+    def test_that_ovh_gives_up_for_long_is_asked_for_soon_after(self) -> None:
+        """The pauses do not grow into what a good one needs."""
+        stage = Stage(RestWorld, changed(OFF, outcome="ovhError", outcome_count=7))
+        stage.run()
+        assert_cut(stage)
+        assert len(stage.reboots()) == 8
 
     @pytest.mark.parametrize("status", ["", "finished", "DONE"])
     def test_of_an_unknown_status_is_not_over(self, status: str) -> None:
