@@ -88,9 +88,9 @@ class TestServer:
         netboot, powered = server("server_switched_off", "boot_power")
         assert (netboot.kind, powered) == (agent.POWER, False)
 
-    def test_with_a_script_it_boots_its_own_system(self) -> None:
+    def test_with_a_script_nobody_knows_what_it_boots(self) -> None:
         netboot, _ = server("server_with_a_script")
-        assert netboot.kind == agent.DISK
+        assert netboot.kind == agent.OTHER
 
     def test_set_to_an_entry_that_is_no_longer_offered(self) -> None:
         netboot, _ = server("server_in_rescue", "error_no_such_boot", 404)

@@ -1105,6 +1105,12 @@ class TestOn:
         assert stage.run().status == 0
         assert len(stage.world.own_reboots()) == 1
 
+    def test_reboots_one_that_boots_a_script(self) -> None:
+        stage = Stage(RestWorld, ON)
+        stage.server.boot_script = "#!ipxe"
+        assert stage.run().status == 0
+        assert stage.booted() == ["harddisk"]
+
     def test_reboots_one_that_is_switched_off(self) -> None:
         stage = Stage(RestWorld, ON)
         stage.server.on, stage.server.running = False, None
