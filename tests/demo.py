@@ -77,7 +77,7 @@ def play_witness(folder: pathlib.Path, environment: dict[str, str]) -> bool:
     if missing := [each for each in ("ssh", "ssh-keygen", SSHD) if not shutil.which(str(each))]:
         print(f"Left out: {missing[0]} is missing (packages openssh-client, openssh-server)")
         return True
-    backend.data_centre.timing = Timing(cut_delay=0.5, boot_delay=3.0, reboot_duration=1.0)
+    backend.data_centre.timing = Timing(cut_delay=0.5, boot_delay=5.0, reboot_duration=1.0)
     key = folder / "key"
     machines = Machines(backend, folder / "machines", make_key(key))
     with backend.simulator, machines.listening():

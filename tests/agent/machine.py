@@ -6,7 +6,6 @@ A real sshd on loopback, or a program that stands in for the agent's `ssh`.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import pathlib
 import pwd
@@ -15,8 +14,8 @@ import shlex
 import shutil
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator
 
 from tests.harness import RestBackend, need
 from tests.simulator import Netboot, Server
@@ -26,23 +25,15 @@ ON_DISK, IN_RESCUE = "node1", "rescue12-customer-eu"
 """The host names of a machine that runs from its disk, and of one in OVH's rescue system."""
 
 # The forced command: runs what it is asked to, on the machine that has the address, whose `uname`
-# and `cat` are ours. A machine that runs nothing says nothing.
-SPEAKER = f"""\
-import http.client, json, os, sys
-port, names, tools = sys.argv[1:]
-simulator = http.client.HTTPConnection("127.0.0.1", int(port))
-simulator.request("GET", "/state")
-state = json.load(simulator.getresponse())
-address = os.environ["SSH_CONNECTION"].split()[2]
-server = state["servers"][json.loads(names)[address]]
-# Whoever logged in while nothing ran may be one whom the system that runs by now does not let in.
-in_rescue = bool(server["running"]) and server["running"]["type"] == "rescue"
-if server["running"] and (server["rescue_ssh_key"] or not in_rescue):
-    host = {{"harddisk": {ON_DISK!r}, "rescue": {IN_RESCUE!r}}}[server["running"]["type"]]
-    up = f"{{state['monotonic'] - server['running_since']:.2f}}"
-    machine = {{"PATH": tools, "HOST": host, "UPTIME": up + " " + up}}
-    command = os.environ["SSH_ORIGINAL_COMMAND"]
-    os.execve("/bin/sh", ["sh", "-c", command], machine)
+# and `cat` are ours. A machine that runs nothing says nothing. No Python: a busy computer would
+# take seconds for it.
+SPEAKER = """\
+set -- $SSH_CONNECTION
+. "$HERE/$3.machine"
+[ "$HOST" ] || exit 0
+UPTIME=$(awk -v since="$SINCE" '{ printf "%.2f %.2f", $1 - since, $1 - since }' /proc/uptime)
+export HOST UPTIME PATH="$HERE/tools"
+exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"
 """
 TOOLS = {
     "uname": '[ "$*" = -n ] && echo "$HOST"',
@@ -66,6 +57,17 @@ def write_program(path: pathlib.Path, script: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
+
+
+def replace(path: pathlib.Path, line: str) -> None:
+    """Write a file of one line; whoever reads it sees the old one or the new one."""
+    path.with_suffix(".new").write_text(f"{line}\n")
+    path.with_suffix(".new").replace(path)
+
+
+def uptime() -> float:
+    """Seconds for which this computer has run."""
+    return float(pathlib.Path("/proc/uptime").read_text().split()[0])
 
 
 class Ssh:
@@ -109,16 +111,24 @@ class Machines(Ssh):
         centre = ovh.data_centre
         for number, server in enumerate(centre.servers.values(), 1):
             server.address = f"127.0.0.{number}"
-            self._let_in(server, server.running)
-        centre.on_cut.append(lambda server: self._let_in(server, None))
-        centre.on_boot.append(self._let_in)
+            self._note(server, server.running)
+        centre.on_cut.append(lambda server: self._note(server, None))
+        centre.on_boot.append(self._note)
         super().__init__(folder, "exit 1")
 
     def let_in_on_disk(self, public: str) -> None:
         """Let the systems on the disks let that key in, too."""
         self.on_disk = public
-        for server in self._ovh.data_centre.servers.values():
-            self._let_in(server, server.running)
+        with self._ovh.data_centre.lock:
+            for server in self._ovh.data_centre.servers.values():
+                self._note(server, server.running)
+
+    def has_run_for(self, server: Server, seconds: float) -> None:
+        """Let what runs on the server have run for that long already."""
+        with self._ovh.data_centre.lock:
+            assert server.running_since is not None
+            server.running_since -= seconds
+            self._note(server, server.running)
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[Machines]:
@@ -126,11 +136,14 @@ class Machines(Ssh):
         make_key(self._folder / "host")
         for name, script in TOOLS.items():
             write_program(self._folder / "tools" / name, script)
-        (self._folder / "speaker.py").write_text(SPEAKER)
+        write_program(self._folder / "speaker", f"HERE={shlex.quote(str(self._folder))}\n{SPEAKER}")
         (self._folder / "banner").write_text("Authorized use only.\n" * 500)
         if os.geteuid() == 0:  # as the service of the package does
             pathlib.Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         sshd = self._start()
+        is_over = threading.Event()
+        teller = threading.Thread(target=self._tell, args=[is_over])
+        teller.start()
         try:
             user = f"-l {pwd.getpwuid(os.geteuid()).pw_name} " if os.geteuid() else ""
             note = (self.here / "bin" / "ssh").read_text().removesuffix("exit 1\n")
@@ -138,6 +151,8 @@ class Machines(Ssh):
             write_program(self.here / "bin" / "ssh", script.removeprefix("#!/bin/sh\n"))
             yield self
         finally:
+            is_over.set()
+            teller.join()
             sshd.terminate()
             sshd.wait(60)
 
@@ -145,13 +160,27 @@ class Machines(Ssh):
         """What sshd has logged."""
         return (self._folder / "log").read_text()
 
-    def _let_in(self, server: Server, running: Netboot | None) -> None:
-        """Write who may log in. A machine that runs nothing refuses nobody: it says nothing."""
+    def _tell(self, is_over: threading.Event) -> None:
+        """Let what happens to the servers be noted when it does, also while nobody asks OVH."""
+        while not is_over.wait(0.1):
+            with self._ovh.data_centre.lock:
+                self._ovh.data_centre.settle()
+
+    def _note(self, server: Server, running: Netboot | None) -> None:
+        """Write who may log in, and what the machine says to whoever has.
+
+        A machine that runs nothing refuses nobody: it says nothing. Whoever logged in while
+        nothing ran may be one whom the system that runs by now does not let in.
+        """
         keys = {"harddisk": self.on_disk, "rescue": server.rescue_ssh_key}
         key = keys.get(running.type, "") if running else self._client
-        path = self._keys_of(server)
-        path.with_suffix(".new").write_text(f"{key}\n")
-        path.with_suffix(".new").replace(path)
+        replace(self._keys_of(server), key)
+        host, since = "", 0.0
+        if running and server.running_since is not None and key:
+            host = {"harddisk": ON_DISK, "rescue": IN_RESCUE}[running.type]
+            # On the clock of /proc/uptime, which a shell can read.
+            since = uptime() - (self._ovh.data_centre.clock.monotonic() - server.running_since)
+        replace(self._folder / f"{server.address}.machine", f"HOST={host} SINCE={since:.2f}")
 
     def _keys_of(self, server: Server) -> pathlib.Path:
         return self._folder / f"{server.address}.keys"
@@ -185,8 +214,6 @@ class Machines(Ssh):
 
     def _configuration(self) -> str:
         servers = self._ovh.data_centre.servers.values()
-        speaker = [sys.executable, "-IS", str(self._folder / "speaker.py")]
-        words = [str(self._ovh.simulator.port), self._names(), str(self._folder / "tools")]
         lines = [
             f"Port {self.port}",
             *(f"ListenAddress {server.address}" for server in servers),
@@ -198,7 +225,8 @@ class Machines(Ssh):
             "AuthenticationMethods publickey",
             "PermitRootLogin yes",
             f"Banner {self._folder / 'banner'}",
-            f"ForceCommand {shlex.join([*speaker, *words])}",
+            "KexAlgorithms curve25519-sha256",  # the cheapest
+            f"ForceCommand {shlex.quote(str(self._folder / 'speaker'))}",
         ]
         if self._punishes():
             lines += ["PerSourcePenalties no"]  # those that it does not let in come again and again
@@ -213,8 +241,3 @@ class Machines(Ssh):
         said = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=True).stderr
         version = re.search(r"OpenSSH_(\d+)\.(\d+)", said)
         return version is not None and tuple(map(int, version.groups())) >= (9, 8)
-
-    def _names(self) -> str:
-        """The servers by their addresses, for the forced command."""
-        servers: Mapping[str, Server] = self._ovh.data_centre.servers
-        return json.dumps({server.address: name for name, server in servers.items()})

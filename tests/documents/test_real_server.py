@@ -37,7 +37,7 @@ STEPS = [
 ]
 SHARE = "What to send"
 
-BOOT = Timing(cut_delay=0.5, boot_delay=2.5, reboot_duration=1.0)
+BOOT = Timing(cut_delay=0.5, boot_delay=5.0, reboot_duration=1.0)
 """As in the tests of the witness: the boot is later than the request by more than an answer takes."""
 
 HURRY = "--power-timeout=20 --stonith-status-sleep=1"
