@@ -2188,20 +2188,21 @@ class TestNetwork:
 
     @pytest.mark.parametrize("length", [b"Content-Length: 99\r\n", b""])
     def test_waits_no_longer_than_its_limit(self, length: bytes) -> None:
+        pieces = [b"HTTP/1.1 200 OK\r\n" + length + b"\r\n", *[b"x"] * 600]
         begun = time.monotonic()
         with pytest.raises(agent.NoAnswer, match="within 0.2 s"):
-            self.exchange(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n", *[b"x"] * 60, seconds=0.2)
-        assert time.monotonic() - begun < 1
+            self.exchange(*pieces, seconds=0.2)
+        assert time.monotonic() - begun < 0.1 * len(pieces), "all of it was waited for"
 
     def test_waits_no_longer_for_what_has_no_limit_of_its_own(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As the resolution of a name."""
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments: time.sleep(2))
-        begun = time.monotonic()
+        is_over = threading.Event()
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments: is_over.wait())
         with pytest.raises(agent.NoAnswer, match="within 0.1 s"):
             agent.Network().exchange("GET", "http://ovh.invalid/", {}, None, 0.1)
-        assert time.monotonic() - begun < 1
+        is_over.set()
 
     def test_an_address_that_does_not_answer_leaves_time_for_the_next(
         self, monkeypatch: pytest.MonkeyPatch
@@ -2210,7 +2211,7 @@ class TestNetwork:
             good = ("127.0.0.1", int(re.findall(r"\d+", url)[-1]))
             found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", each) for each in (hole, good)]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments: found)
-            answer = agent.Network().exchange("POST", "http://ovh.invalid/", {}, b"x", 1.5)
+            answer = agent.Network().exchange("POST", "http://ovh.invalid/", {}, b"x", 9)
         assert answer.body == b"yes"
 
     def test_sends_nothing_that_nobody_waits_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
