@@ -760,6 +760,7 @@ class _End:
         self.is_failed = False  # whether the exit status has to be 1
         self._is_over = False
         self._is_logged = False
+        self._is_swallowed = False
 
     def listen(self) -> None:
         """Raise Interrupted at the first signal from now on.
@@ -777,13 +778,26 @@ class _End:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
             if signal.getsignal(number) in usual:
                 signal.signal(number, self._note)
+        sys.unraisablehook = self._raise_again
+
+    def _raise_again(self, swallowed: Any) -> None:
+        """Come back soon where Python lets no exception out: at a fork, in a destructor."""
+        import signal
+
+        ours = signal.getsignal(signal.SIGALRM) == self._note
+        self._is_swallowed = ours and swallowed.exc_type is Interrupted
+        if self._is_swallowed:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+        else:
+            sys.__unraisablehook__(swallowed)
 
     def _note(self, number: int, frame: object) -> None:
         import signal
 
-        if self.signal_name:
+        if self.signal_name and not self._is_swallowed:
             return
-        self.signal_name = signal.Signals(number).name
+        self.signal_name = self.signal_name or signal.Signals(number).name
+        self._is_swallowed = False
         try:
             # A thread that needs nothing of Python's, so that nothing can hold it up: at its end
             # it writes where every thread is, and leaves with 1.

@@ -117,6 +117,31 @@ def test_while_the_agent_waits_itself(toy: Toy) -> None:
     assert (ended.status, ended.problems) == (1, ["ended by SIGTERM"])
 
 
+RAISE = "__import__('signal').raise_signal(15)"
+FORK = f"""\
+import os, time
+os.register_at_fork(after_in_parent=lambda: {RAISE})
+os.fork() or os._exit(0)
+time.sleep(600)
+"""
+DESTRUCTOR = f"""\
+import time
+type('Last', (), {{'__del__': lambda self: {RAISE}}})()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("look", [FORK, DESTRUCTOR], ids=["fork", "destructor"])
+def test_where_no_exception_gets_out(toy: Toy, look: str) -> None:
+    """It ends all the same, and cleans up."""
+    toy.reset(a="on")
+    env = {"FENCE_TOY_LOOK": look, "FENCE_TOY_CLEAN_UP": CLOSE}
+    result = toy.run("-o", "off", *LOGIN, "-n", "a", **env)
+    assert (result.returncode, problems(result)) == (1, ["ended by SIGTERM"])
+    assert b"Traceback" not in result.stderr
+    assert os.path.exists(f"{toy.device}.closed")
+
+
 @pytest.mark.parametrize(
     "clean_up",
     [
