@@ -119,7 +119,8 @@ def test_while_the_agent_waits_itself(toy: Toy) -> None:
 
 RAISE = "__import__('signal').raise_signal(15)"
 FORK = f"""\
-import os, time
+import os, time, warnings
+warnings.simplefilter("ignore")  # Python 3.12 and later warn of a fork beside a thread
 os.register_at_fork(after_in_parent=lambda: {RAISE})
 os.fork() or os._exit(0)
 time.sleep(600)
