@@ -1398,6 +1398,15 @@ class TestDeadline:
         assert stage.said("in vain for the hard reboot to be over; see power_timeout")
 
     @every
+    def test_begins_no_try_after_it(self, kind: type[World]) -> None:
+        """A pause of 10 s is asked for at each try; the last look has 5 s."""
+        stage = Stage(kind, OFF, power_timeout="43")
+        wait = Response(503, {"Retry-After": "10"}, b"")
+        stage.at("read", always, lambda proceed: wait)
+        assert stage.run().status == 1
+        assert stage.duration() <= 43 + agent.LAST_LOOK
+
+    @every
     @pytest.mark.parametrize("action", ["off", "cycle"])
     def test_has_a_last_look(self, kind: type[World], action: str) -> None:
         """Over at 55 s, and looked at every 50 s."""
