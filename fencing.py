@@ -785,11 +785,11 @@ class _End:
         import signal
 
         ours = signal.getsignal(signal.SIGALRM) == self._note
-        self._is_swallowed = ours and swallowed.exc_type is Interrupted
-        if self._is_swallowed:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-        else:
+        if swallowed.exc_type is not Interrupted:
             sys.__unraisablehook__(swallowed)
+        elif ours:  # else _leave_after ends it
+            self._is_swallowed = True
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
 
     def _note(self, number: int, frame: object) -> None:
         import signal

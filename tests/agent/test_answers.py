@@ -90,11 +90,11 @@ class TestServer:
 
     def test_with_a_script_nobody_knows_what_it_boots(self) -> None:
         netboot, _ = server("server_with_a_script")
-        assert netboot.kind == agent.OTHER
+        assert netboot.kind == agent.UNKNOWN
 
     def test_set_to_an_entry_that_is_no_longer_offered(self) -> None:
         netboot, _ = server("server_in_rescue", "error_no_such_boot", 404)
-        assert netboot.kind == agent.OTHER
+        assert netboot.kind == agent.UNKNOWN
 
     def test_blocked_is_an_error_of_monitor(self) -> None:
         answers = {

@@ -563,6 +563,16 @@ class TestConfiguration:
         assert "no consumer_key for ovh-eu" in result.stderr
         assert "trying again" not in result.stderr
 
+    def test_a_file_with_a_secret_in_the_wrong_line(
+        self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path
+    ) -> None:
+        secret = KEYS_IN_A_FILE["application_secret"]
+        write_configuration(tmp_path / ".ovh.conf", secret, {})
+        result = our_agent.run(self.options(ovh, "off"), env={"HOME": str(tmp_path)})
+        assert result.status == 1
+        assert "ovh.conf: no application_key" in result.stderr
+        assert secret.lower() not in result.stderr.lower()
+
     def test_a_file_of_others_keys_gets_no_warning(
         self, our_agent: Agent, ovh: RestBackend, tmp_path: pathlib.Path
     ) -> None:

@@ -143,6 +143,15 @@ def test_where_no_exception_gets_out(toy: Toy, look: str) -> None:
     assert os.path.exists(f"{toy.device}.closed")
 
 
+def test_where_no_exception_gets_out_and_no_alarm_comes(toy: Toy) -> None:
+    """Whoever started it ignores SIGALRM: it ends a little later."""
+    toy.reset(a="on")
+    ignore = "import signal; signal.signal(signal.SIGALRM, signal.SIG_IGN)"
+    toy.agent.write_text(f"{ignore}\n{toy.agent.read_text()}")
+    result = toy.run("-o", "off", *LOGIN, "-n", "a", FENCE_TOY_LOOK=DESTRUCTOR)
+    assert (result.returncode, result.stdout, result.stderr) == (1, b"", b"")
+
+
 @pytest.mark.parametrize(
     "clean_up",
     [
