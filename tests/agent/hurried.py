@@ -20,6 +20,7 @@ SECONDS = {
     "WAIT_EVERY": 0.5,
     "OTHER_LIMIT": 6.0,
     "DENIED_FOR": 3.0,
+    "KEY_REFUSED_FOR": 2.5,
 }
 OFTEN = {"FAIR": 600.0}
 """Requests a minute."""

@@ -99,7 +99,8 @@ class TestSessions:
     ) -> None:
         ovh.front_end.settings = SoapSettings(single_session=True)
         ovh.data_centre.timing = Timing(cut_delay=0.5, boot_delay=0.4, reboot_duration=3.0)
-        process = our_agent.start(ovh.options("off"))
+        # When both log in twice, the agent waits half a minute before its third login.
+        process = our_agent.start(ovh.options("off", power_timeout=120))
         ovh.wait_until("the request", lambda: ovh.state()["servers"][SERVER]["pending_reboots"] > 0)
         assert our_agent.run(ovh.options("monitor")).status == 0
         process.communicate(timeout=120)
