@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import calendar
+import math
 import pathlib
 import time
 import xml.etree.ElementTree as ElementTree
@@ -85,11 +86,14 @@ def first_cib(shared: pathlib.Path) -> str:
 
 @dataclass(frozen=True)
 class Fencing:
-    """An entry of Pacemaker's own history; moments are in seconds since 1970."""
+    """An entry of Pacemaker's own history.
+
+    Its moment is in whole seconds since 1970, math.inf while the fencing is under way.
+    """
 
     target: str
     action: str
-    succeeded: bool
+    status: str
     completed: float
 
 
@@ -260,11 +264,19 @@ class Cluster:
         """Pacemaker's own history of fencing, since the beginning, as node2 knows it."""
         command = ["stonith_admin", "--history=*", "--verbose", "--output-as=xml"]
         answer = self.nodes[1].run(*command)
-        return [_fencing(event) for event in ElementTree.fromstring(answer).iter("fence_event")]
+        events = map(_fencing, ElementTree.fromstring(answer).iter("fence_event"))
+        # A cleanup does not last: seconds after a node joined, the nodes send each other their
+        # histories, and one sent in the moment of the cleanup brings back what it held.
+        began = int(self._begun)  # The moments in the history are whole seconds.
+        return [event for event in events if event.completed >= began]
 
     def successes(self) -> list[Fencing]:
         """What of it succeeded."""
-        return [event for event in self.history() if event.succeeded]
+        return [event for event in self.history() if event.status == "success"]
+
+    def failures(self) -> list[Fencing]:
+        """What of it failed."""
+        return [event for event in self.history() if event.status == "failed"]
 
     def log(self, node: Node) -> str:
         """Pacemaker's log on that node, since the beginning."""
@@ -320,12 +332,9 @@ class Cluster:
 def _fencing(event: ElementTree.Element) -> Fencing:
     status = event.get("status", "")
     assert status in ("success", "failed", "pending"), ElementTree.tostring(event)
-    completed = event.get("completed", "")
-    # The nodes live in UTC.
-    moment = time.strptime(completed[:19], "%Y-%m-%d %H:%M:%S") if completed else time.gmtime(0)
-    return Fencing(
-        event.get("target", ""),
-        event.get("action", ""),
-        status == "success",
-        calendar.timegm(moment),
-    )
+    completed = event.get("completed")
+    if completed is None:
+        moment = math.inf
+    else:  # The nodes live in UTC.
+        moment = calendar.timegm(time.strptime(completed[:19], "%Y-%m-%d %H:%M:%S"))
+    return Fencing(event.get("target", ""), event.get("action", ""), status, moment)

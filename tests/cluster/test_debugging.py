@@ -53,7 +53,7 @@ def test_the_last_resort(two: Cluster, api: str) -> None:
     node1, node2 = two.nodes
     with two.rack.api_down():
         two.rack.hard_reboot(node1, "rescue")
-        wait_until("fencing to fail", lambda: any(not event.succeeded for event in two.history()))
+        wait_until("fencing to fail", two.failures)
         assert not two.journal()
         follow(node2, "The last resort")
         wait_until("recovery", lambda: two.running_on("service", node2) == {"node2"})

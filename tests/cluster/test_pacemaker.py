@@ -199,7 +199,7 @@ def test_api_down_at_the_moment_of_need(two: Cluster, api: str) -> None:
         while time.monotonic() < end:
             check_untouched(two)
             time.sleep(0.5)
-    assert any(not event.succeeded for event in two.history())
+    assert two.failures()
     wait_for_recovery(two)
     two.clean_up()
     two.wait_until_whole()
@@ -235,7 +235,7 @@ def check_device_is_of_no_use(two: Cluster) -> None:
     """Check that the device does not run, and that node1 is needed and not fenced."""
     wait_until("the device to be stopped", lambda: not two.running_on(DEVICE, two.nodes[1]))
     two.nodes[0].kill("corosync")
-    wait_until("fencing to fail", lambda: any(not event.succeeded for event in two.history()))
+    wait_until("fencing to fail", two.failures)
     check_untouched(two)
 
 
