@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
+import gc
 import logging
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from tests.packaging.throw_away_root import ThrowAwayRoot
 
 
 def pytest_configure() -> None:
-    """Let signals end what the tests start.
+    """Share the agents with the workers; let signals end what the tests start.
 
     Who runs the tests may ignore some: a shell does for what it starts in the background, and
     nohup. The agents would inherit that, and leave ignored signals ignored.
@@ -29,6 +28,15 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    harness.share_agents()
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from the thousands of tests, which stay.
+
+    To walk through them again and again costs a fifth of the search's time.
+    """
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -124,15 +132,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
         shared = shared.parent
 
     def folder_of(name: str, fill: Callable[[pathlib.Path], None]) -> pathlib.Path:
-        folder, done = shared / name, shared / f"{name}.done"
-        with open(shared / f"{name}.lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not done.exists():
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir()
-                fill(folder)
-                done.touch()
-        return folder
+        harness.fill_once(shared / name, fill)
+        return shared / name
 
     return folder_of
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import atexit
+import compileall
 import dataclasses
+import fcntl
 import functools
+import hashlib
 import importlib.metadata
 import itertools
 import os
@@ -129,35 +132,58 @@ def lines(options: dict[str, Any]) -> bytes:
     return "".join(f"{name}={value}\n" for name, value in options.items()).encode()
 
 
-def lay_out(folder: pathlib.Path, text: str, with_library: bool) -> str:
-    """Install an agent as `make install` does; returns its launcher.
-
-    It is compiled once: that is a third of what a run of the script itself costs.
-    """
-    launcher, share = folder / "sbin" / "fence_ovh", folder / "share"
-    launcher.parent.mkdir(parents=True)
-    share.mkdir()
-    start = (REPOSITORY / "packaging" / "launcher").read_text("utf-8")
-    launcher.write_text(start.replace("@SHARE@", "../share"), "utf-8")
-    launcher.chmod(0o755)
-    (share / "fence_ovh.py").write_text(text, "utf-8")
-    if with_library:
-        shutil.copy(REPOSITORY / "fencing.py", share)
-    return str(launcher)
-
-
 def module_of(launcher: str) -> pathlib.Path:
-    """The agent's module that a launcher of `lay_out` starts."""
+    """The agent's module that a launcher of `laid_out` starts."""
     return pathlib.Path(launcher).parent.parent / "share" / "fence_ovh.py"
+
+
+AGENTS = "FENCE_OVH_AGENTS"
+"""The environment variable that says where the agents are that processes of tests share."""
+
+
+def share_agents() -> None:
+    """Have this process and those that it starts install their agents in one folder."""
+    if AGENTS not in os.environ:
+        folder = os.environ[AGENTS] = tempfile.mkdtemp(prefix="fence_ovh-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.chmod(folder, 0o755)  # other users run them, too
+
+
+def fill_once(folder: pathlib.Path, fill: Callable[[pathlib.Path], Any]) -> None:
+    """Make and fill a folder, unless another process has done so or does so now."""
+    done = folder.with_name(f"{folder.name}.done")
+    with open(folder.with_name(f"{folder.name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            fill(folder)
+            done.touch()
 
 
 @functools.cache
 def laid_out(text: str, with_library: bool) -> str:
-    """The launcher of an agent that is installed for this process alone, once for all tests."""
-    folder = tempfile.mkdtemp(prefix="fence_ovh-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.chmod(folder, 0o755)  # other users run it, too
-    return lay_out(pathlib.Path(folder), text, with_library)
+    """Install an agent as `make install` does, once for all tests; returns its launcher.
+
+    It is compiled there: that is a third of what a run of the script itself costs.
+    """
+    start = (REPOSITORY / "packaging" / "launcher").read_text("utf-8")
+    files = {"sbin/fence_ovh": start.replace("@SHARE@", "../share"), "share/fence_ovh.py": text}
+    if with_library:
+        files["share/fencing.py"] = (REPOSITORY / "fencing.py").read_text("utf-8")
+
+    def fill(folder: pathlib.Path) -> None:
+        for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(content, "utf-8")
+        (folder / "sbin" / "fence_ovh").chmod(0o755)
+        compileall.compile_dir(folder / "share", quiet=1)
+
+    share_agents()
+    digest = hashlib.sha256(repr(files).encode()).hexdigest()
+    folder = pathlib.Path(os.environ[AGENTS], digest)
+    fill_once(folder, fill)
+    return str(folder / "sbin" / "fence_ovh")
 
 
 def agent_with_our_library() -> Agent:
