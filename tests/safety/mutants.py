@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from tests.harness import AGENT, REPOSITORY
+from tests.harness import AGENT, REPOSITORY, share_agents
 
 AT_ONCE = 2
 """Runs side by side."""
@@ -243,6 +243,8 @@ MUTANTS = mutants(
     ("reading does not wait anew after a refusal", "TestStatus::test_with_a_refusal_now_and_then_goes_on", "                self._heard = error.at = error.at or now", "                error.at = error.at or now"),
     ("reading does not wait anew after a login", "TestStatus::test_with_an_answer_now_and_then_goes_on", "        self._heard = self.clock.monotonic()\n        if self._login_refused:\n            self.answered_at[self._login_refused.call] = self._heard\n", "        if self._login_refused:\n            self.answered_at[self._login_refused.call] = self.clock.monotonic()\n"),
     ("many plugs are asked as often as one", "TestTries::test_leave_ovh_in_peace", "        return max(self.poll, under_way * 60 / FAIR) - 0.05", "        return self.poll - 0.05"),
+    ("a fault is asked after without pause", "TestTries::test_leave_ovh_in_peace_while_a_fault_lasts", "            self._due = max(self._due, self._now() + rest)\n", ""),
+    ("a fault is asked after for ever", "TestRefusals::test_that_passes_is_not", "min((self._api.sent - sent) * 60 / FAIR, LONGEST_REST)", "1000 * LONGEST_REST"),
     ("each call of the library is a step", "TestTries::test_leave_ovh_in_peace", "        if self.is_finished() or (now < self._due and not is_last):", "        if self.is_finished():"),
     # Faults and refusals
     ("every refusal is final", "TestRefusals::test_that_passes_is_not", "        if at - since >= DENIED_FOR:", "        if True:"),
@@ -323,6 +325,7 @@ def main(names: list[str]) -> int:
     """Try the mutants of these names, or all; return the exit status."""
     chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
     text = AGENT.read_text()
+    share_agents()  # with the tests, which end without tidying up
     agents = {mutant.name: (mutant.test, mutant.applied_to(text)) for mutant in chosen}
     preload()
     begun = time.monotonic()

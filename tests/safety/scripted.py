@@ -242,6 +242,11 @@ class Stage:
         """When it was asked for, in seconds since the start."""
         return [at for at, each in self.steps if each == step]
 
+    def most_in_a_minute(self, since: float = 0.0) -> int:
+        """The most requests that any 60 seconds have seen, from that second on."""
+        sent = [at for at, _ in self.steps if at >= since]
+        return max(sum(begin <= at < begin + 60 for at in sent) for begin in sent)
+
     def reboots(self) -> list[HardReboot]:
         """The hard reboots accepted since the start."""
         return self.server.hard_reboots[self._earlier :]
