@@ -19,8 +19,8 @@ from tests.agent.hurried import hurried
 from tests.packaging.throw_away_root import ThrowAwayRoot
 
 
-def pytest_configure() -> None:
-    """Share the agents with the workers; let signals end what the tests start.
+def pytest_configure(config: pytest.Config) -> None:
+    """Share the agents with the workers, if any; let signals end what the tests start.
 
     Who runs the tests may ignore some: a shell does for what it starts in the background, and
     nohup. The agents would inherit that, and leave ignored signals ignored.
@@ -28,7 +28,8 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-    harness.share_agents()
+    if config.getoption("numprocesses", None):
+        harness.share_agents()
 
 
 def pytest_collection_finish() -> None:
