@@ -1498,6 +1498,18 @@ class TestDeadline:
         assert stage.count("set") == stage.count("reboot") == 0
 
     @every
+    @pytest.mark.parametrize("action", ["off", "cycle"])
+    def test_sets_nothing_with_its_last_look(self, kind: type[World], action: str) -> None:
+        """What somebody else has set since then stays."""
+        schedule = Schedule(action=action, rest=300)
+        stage = Stage(kind, schedule, power_timeout="60", stonith_status_sleep="20")
+        other = HARD_DISK if action == "off" else RESCUE
+        stage.at("read", between(58, 70), stage.saying_netboot(other))
+        assert stage.run().status == 1
+        assert stage.said("somebody has set netboot")
+        assert stage.count("set") == 1
+
+    @every
     def test_has_a_last_look_for_one_that_runs_from_disk(self, kind: type[World]) -> None:
         stage = Stage(kind, ON, power_timeout="60", stonith_status_sleep="50")
         stage.at("read", between(0, 59), stage.bad_gateway)
