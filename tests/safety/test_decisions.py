@@ -1497,6 +1497,20 @@ class TestDeadline:
         assert 60 <= stage.duration() < 62
         assert stage.count("set") == stage.count("reboot") == 0
 
+    @both
+    @pytest.mark.parametrize("fault", ["bad_gateway", "denied"])
+    @pytest.mark.parametrize("step", ["offered", "netboot", "set"])
+    @pytest.mark.parametrize("limit", [20, 30, 45, 60])
+    def test_leaves_time_after_a_fault(
+        self, kind: type[World], limit: int, step: str, fault: str
+    ) -> None:
+        """The rest after one is short where little is left."""
+        schedule = changed(OFF, cut_delay=1, boot_delay=1, rest=3)
+        stage = Stage(kind, schedule, power_timeout=str(limit), stonith_status_sleep="3")
+        stage.at(step, between(0, limit / 2), getattr(stage, fault))
+        stage.run()
+        assert_cut(stage)
+
     @every
     @pytest.mark.parametrize("action", ["off", "cycle"])
     def test_sets_nothing_with_its_last_look(self, kind: type[World], action: str) -> None:
@@ -1963,6 +1977,53 @@ class TestTries:
         stage.run()
         assert_cut(stage)
         assert stage.most_in_a_minute() <= 60
+
+    @pytest.mark.parametrize("sleep", ["0", "3"])
+    @pytest.mark.parametrize("tries", [2, 3])
+    def test_leave_ovh_in_peace_while_each_call_costs_some(self, tries: int, sleep: str) -> None:
+        """While a hard reboot is waited for; each call is answered in the end."""
+        stage = Stage(RestWorld, changed(OFF, rest=100), stonith_status_sleep=sleep)
+        for step in ("offered", "netboot", "set", "read", "task"):
+            stage.at(step, lambda number, _: number % tries < tries - 1, stage.bad_gateway)
+        stage.run()
+        assert_cut(stage)
+        assert stage.most_in_a_minute(since=stage.times("reboot")[-1]) <= 60
+
+    def test_of_several_plugs_leave_ovh_in_peace_while_a_fault_lasts(self) -> None:
+        plugs = [SERVER, OTHER_SERVER, "ns2001.ovh.net"]
+        stage = Stage(RestWorld, OFF, plug=",".join(plugs), power_timeout="200")
+        for name in plugs[1:]:
+            stage.add_server(name)
+        stage.at(ANY, always, stage.bad_gateway)
+        assert stage.run().status == 1
+        assert stage.most_in_a_minute() <= 60
+
+    @both
+    def test_rest_no_longer_after_a_lost_request_for_a_hard_reboot(self, kind: type[World]) -> None:
+        stage = Stage(kind, OFF, stonith_status_sleep="3")
+        stage.at("reboot", between(0, 9), stage.lost_before)
+        stage.run()
+        assert_cut(stage)
+        lost = [at for at in stage.times("reboot") if at < 9][-1]
+        assert stage.times("set")[1] - lost < 12
+
+    def test_rest_for_20_seconds_at_most(self) -> None:
+        """However many requests have failed: the fault may be over."""
+        stage = Stage(RestWorld, OFF)
+        others = [Netboot(2000 + i, f"rescue{i}-customer", "rescue") for i in range(20)]
+        stage.server.netboots = (*stage.server.netboots, *others)
+        stage.at("netboot", between(0, 60), stage.bad_gateway)
+        stage.run()
+        assert_cut(stage)
+        assert stage.times("set")[0] < 60 + 25
+
+    def test_rest_only_after_a_step_in_vain(self) -> None:
+        stage = Stage(RestWorld, OFF, stonith_status_sleep="3")
+        stage.at("netboot", lambda number, _: number % 3 < 2, stage.bad_gateway)
+        stage.run()
+        assert_cut(stage)
+        first, second = stage.times("task")[:2]
+        assert second - first < 4
 
     @pytest.mark.parametrize("rounds", [1, 2])
     @pytest.mark.parametrize("fault", ["lost_after", "lost_before"])
