@@ -1496,6 +1496,8 @@ class TestDeadline:
         assert stage.run().status == 1
         assert 60 <= stage.duration() < 62
         assert stage.count("set") == stage.count("reboot") == 0
+        [why] = stage.said(" s in vain for ")
+        assert "HTTP status 502" in why
 
     @both
     @pytest.mark.parametrize("fault", ["bad_gateway", "denied"])
