@@ -40,6 +40,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the searches, which compute, among the other tests, which mostly wait."""
+    searches = [item for item in items if item.nodeid.startswith("tests/safety/test_search.py")]
+    others = [item for item in items if item not in searches]
+    for number, search in enumerate(searches):
+        others.insert((number + 1) * len(others) // (len(searches) + 1), search)
+    items[:] = others
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were skipped, and why: a line for each reason, not for each test."""
     skipped = terminalreporter.stats.get("skipped", [])
@@ -70,20 +79,20 @@ def ovh(request: pytest.FixtureRequest) -> Iterator[harness.Backend]:
         yield backend
 
 
-@pytest.fixture(params=["ours", "debian", "distribution"])
+@pytest.fixture(params=["ours", "distribution"])
 def agent(request: pytest.FixtureRequest, ovh: harness.Backend) -> harness.Agent:
-    """The agent with our library; on Debian's packages; with the distribution's library."""
+    """The agent with our library, and with the distribution's; SOAP with Debian's suds if it is there.
+
+    pip's suds is tried with `our_agent`.
+    """
+    missing = harness.missing_for_debian(ovh.module)
     if request.param == "ours":
-        return harness.agent_with_our_library()
+        is_debian = ovh.name == "soap" and not missing
+        return harness.agent_of_debian() if is_debian else harness.agent_with_our_library()
     if ovh.name == "oauth2":
         pytest.skip("a service account differs in its login alone: tried with our library")
-    if request.param == "debian" and ovh.name == "rest":
-        pytest.skip("REST needs no package: that is the agent with our library")
-    missing = harness.missing_for_debian(ovh.module)
     if missing:
         pytest.skip(missing)
-    if request.param == "debian":
-        return harness.agent_of_debian()
     if not harness.DISTRIBUTION_LIBRARY.exists():
         pytest.skip(f"{harness.DISTRIBUTION_LIBRARY} (package fence-agents) is missing")
     return harness.agent_on_distribution_library()
@@ -91,13 +100,13 @@ def agent(request: pytest.FixtureRequest, ovh: harness.Backend) -> harness.Agent
 
 @pytest.fixture
 def our_agent() -> harness.Agent:
-    """The agent with our library only: for input that the distribution's does not refuse."""
+    """The agent with our library only, on this Python: what the distribution's does not refuse."""
     return harness.agent_with_our_library()
 
 
 @pytest.fixture
 def hurried_agent(agent: harness.Agent) -> harness.Agent:
-    """Each of the three, with its long waits cut short."""
+    """Each of the two, with its long waits cut short."""
     return hurried(agent)
 
 
