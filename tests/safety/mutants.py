@@ -178,7 +178,7 @@ MUTANTS = mutants(
     ("machine: what booted its disk is cut again", "TestMachine::test_that_booted_its_disk_is_not_in_rescue", "            if uptime >= since and begun", "            if begun"),
     ("machine: the time since over is not noted", "TestMachine::test_that_was_not_cut_is_cut_again", "            self._over_at = self._now()\n", ""),
     ("machine: a refusal that passes costs the key", "TestMachine::test_a_refusal_that_passes_costs_no_key", "not is_clear and error.at - since < KEY_REFUSED_FOR:", "False:"),
-    ("machine: the key is given up soon", "TestMachine::test_a_refusal_of_the_key_that_passes_costs_no_key", "KEY_REFUSED_FOR = 50.0", "KEY_REFUSED_FOR = 31.0"),
+    ("machine: the key is given up soon", "TestMachine::test_a_refusal_of_the_key_that_passes_costs_no_key", "KEY_REFUSED_FOR = 50.0", "KEY_REFUSED_FOR = 20.0"),
     ("machine: a refusal that lasts stops the cut", "TestMachine::test_a_refusal_that_lasts_is_one_of_the_key", "not is_clear and error.at - since < KEY_REFUSED_FOR:", "not is_clear:"),
     ("machine: the key is not sent", "TestMachine::test_is_believed", "{\"rescueSshKey\": self.public_key, \"rescueMail\"", "{\"rescueSshKey\": \"\", \"rescueMail\""),
     ("machine: a key that is refused stops a fencing", "TestMachine::test_key_that_ovh_refuses_stops_no_cut", "                if error.status != 400:", "                if True:"),

@@ -1371,7 +1371,7 @@ class TestMachine:
         assert stage.said("rescueSshKey may be the reason: going on without it")
 
     def test_key_is_not_left_out_for_another_refusal(self) -> None:
-        """For 40 s a right is missing, as OVH says, for the change with the key alone."""
+        """For 55 s a right is missing, as OVH says, for the change with the key alone."""
         stage = Stage(RestWorld, changed(OFF, witness=True))
         stage.server.refuses_key = True
 
@@ -1383,8 +1383,8 @@ class TestMachine:
             stage.server.refuses_key = False
             return proceed()
 
-        stage.at("set", between(0, 40), in_other_words)
-        stage.at("set", between(40, 60), accept)
+        stage.at("set", between(0, 55), in_other_words)
+        stage.at("set", between(55, 60), accept)
         stage.run()
         assert_cut(stage)
         assert stage.server.rescue_ssh_key == PUBLIC_KEY
